@@ -1,0 +1,53 @@
+//! Developer commands of Floe: `cargo xtask VERB`. This file only wires verbs to their modules.
+
+#![expect(clippy::disallowed_methods, reason = "developer commands run on the real machine only")]
+
+mod artefact;
+mod layers;
+mod sizes;
+mod source;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+/// Developer commands of Floe.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run every check, one family after the other; what CI runs
+    Test(test::Options),
+    /// Check which crate may use which, and what none of them may contain
+    Layers,
+    /// Check file sizes, file names, files no module declares, and leftovers
+    Sizes,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    match verb {
+        Verb::Test(options) => test::run(&workspace, &options),
+        Verb::Layers => layers::run(&workspace),
+        Verb::Sizes => sizes::run(&workspace),
+    }
+}
