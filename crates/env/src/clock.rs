@@ -38,3 +38,6 @@ pub async fn timeout<T>(
         () = sleep => Err(Elapsed { after: duration }),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -187,3 +187,6 @@ pub fn create_dir_durably(disk: &dyn Disk, path: &Path) -> Result<()> {
         made.filter_map(Path::parent).filter(|path| !path.as_os_str().is_empty()).collect();
     parents.into_iter().try_for_each(|parent| disk.sync_dir(parent))
 }
+
+#[cfg(test)]
+mod tests;

@@ -107,3 +107,6 @@ pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
         .unwrap_or("a panic without a text")
         .to_owned()
 }
+
+#[cfg(test)]
+mod tests;

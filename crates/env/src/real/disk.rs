@@ -154,3 +154,6 @@ impl DiskFile for RealFile {
         self.file.sync_data().map_err(naming("sync", &self.path))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,3 +51,33 @@ impl Listener for TcpNetListener {
         self.0.local_addr()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn streams_connect_and_carry_bytes() {
+        let mut listener = TcpNet.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.local_address().unwrap().to_string();
+        let serve = async {
+            let (mut stream, peer) = listener.accept().await.unwrap();
+            assert!(peer.ip().is_loopback());
+            let mut heard = String::new();
+            stream.read_to_string(&mut heard).await.unwrap();
+            heard
+        };
+        let call = async {
+            let mut stream = TcpNet.connect(&address).await.unwrap();
+            stream.write_all(b"hello").await.unwrap();
+            stream.shutdown().await.unwrap();
+        };
+        assert_eq!(tokio::join!(serve, call).0, "hello");
+        drop(listener);
+        let error = TcpNet.connect(&address).await.map(drop).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+        assert!(error.to_string().contains(&address), "{error}");
+    }
+}
