@@ -178,17 +178,17 @@ impl Geometry {
 
     /// The shard that holds `pair` of the extent whose first stripe is `first`.
     pub fn shard_of_pair(self, first: &StripeId, pair: PairIndex) -> ShardIndex {
-        ShardIndex((pair.0 + self.rotation(first)) % self.shards)
+        ShardIndex((pair.0 + Self::rotation(first, self.shards)) % self.shards)
     }
 
     /// The pair that `shard` holds of the extent whose first stripe is `first`.
     pub fn pair_of_shard(self, first: &StripeId, shard: ShardIndex) -> PairIndex {
-        PairIndex((shard.0 + self.shards - self.rotation(first)) % self.shards)
+        PairIndex((shard.0 + self.shards - Self::rotation(first, self.shards)) % self.shards)
     }
 
-    /// The id as a big-endian integer modulo n.
-    fn rotation(self, first: &StripeId) -> u16 {
-        let n = u32::from(self.shards);
+    /// The shard of pair 0 of n shards: the id as a big-endian integer modulo n.
+    pub fn rotation(first: &StripeId, shards: u16) -> u16 {
+        let n = u32::from(shards);
         let rest = first.0.iter().fold(0, |rest, &byte| (rest * 256 + u32::from(byte)) % n);
         u16::try_from(rest).unwrap_or(0)
     }
