@@ -7,6 +7,7 @@ mod layers;
 mod sizes;
 mod source;
 mod test;
+mod vectors;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,6 +32,12 @@ enum Verb {
     Layers,
     /// Check file sizes, file names, files no module declares, and leftovers
     Sizes,
+    /// Hold the codec against cases computed by the reference codec
+    Vectors {
+        /// Files of one JSON case per line
+        #[arg(required = true)]
+        files: Vec<std::path::PathBuf>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -49,5 +56,6 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Test(options) => test::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),
+        Verb::Vectors { files } => vectors::run(&files),
     }
 }

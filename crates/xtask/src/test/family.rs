@@ -1,16 +1,18 @@
 //! The families of checks, in the order in which they run: what fails fast comes first.
 
+use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::ValueEnum;
 
 use super::Options;
 use super::report::Count;
 use crate::artefact::artefact;
 use crate::workspace::{Workspace, cargo};
-use crate::{layers, sizes};
+use crate::{layers, sizes, vectors};
 
 /// One family of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -27,6 +29,8 @@ pub(crate) enum Family {
     Unit,
     /// Documentation builds without warnings; its examples run
     Doc,
+    /// Cases of the reference codec
+    Conformance,
     /// Tests of real processes with the release binary
     Node,
     /// Tests in the deterministic simulation
@@ -51,6 +55,7 @@ impl Family {
         Self::Lints,
         Self::Unit,
         Self::Doc,
+        Self::Conformance,
         Self::Node,
         Self::Sim,
     ];
@@ -64,6 +69,7 @@ impl Family {
             Self::Lints => "lints",
             Self::Unit => "unit",
             Self::Doc => "doc",
+            Self::Conformance => "conformance",
             Self::Node => "node",
             Self::Sim => "sim",
         }
@@ -78,6 +84,7 @@ impl Family {
             Self::Lints => "clippy, warnings are errors",
             Self::Unit => "tests inside the crates",
             Self::Doc => "documentation without warnings, its examples run",
+            Self::Conformance => "cases of the reference codec, bit for bit",
             Self::Node => "real processes with the release binary",
             Self::Sim => "the same code in a deterministic simulation",
         }
@@ -103,6 +110,7 @@ impl Family {
                 build.env("RUSTDOCFLAGS", "-D warnings");
                 steps(&mut [build, tests(workspace, options, "--doc")])
             }
+            Self::Conformance => vectors::run(&vector_files(workspace)?).map(|()| Ran::default()),
             Self::Node => running_system(workspace, options, "node_", |command| {
                 command.env("FLOE_BIN", artefact(workspace)?);
                 Ok(())
@@ -145,6 +153,19 @@ fn test_targets(workspace: &Workspace, of_running_systems: bool) -> impl Iterato
 /// everything again with other features than the other families use.
 fn integration_tests(workspace: &Workspace) -> Vec<&str> {
     test_targets(workspace, false).flat_map(|name| ["--test", name]).collect()
+}
+
+/// The cases that are kept with the codec.
+fn vector_files(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
+    let folder = workspace.root.join("crates/redstuff/tests/vectors");
+    let mut files = Vec::new();
+    for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
+        files.push(entry?.path());
+    }
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
+    files.sort_unstable();
+    ensure!(!files.is_empty(), "no *.jsonl in {}", folder.display());
+    Ok(files)
 }
 
 /// `cargo LINE` in the top folder.

@@ -65,7 +65,7 @@ impl Count {
 /// All rows, a line each, and the total.
 pub(super) fn table(rows: &[Row]) -> String {
     let mut table = format!(
-        "{:<10}{:>8}{:>10}{:>8}{:>9}  result\n",
+        "{:<12}{:>8}{:>10}{:>8}{:>9}  result\n",
         "family", "minutes", "passed", "failed", "ignored"
     );
     for row in rows {
@@ -90,7 +90,7 @@ fn line(table: &mut String, name: &str, took: Duration, tests: Option<Count>, re
         |count| format!("{:>10}{:>8}{:>9}", count.passed, count.failed, count.ignored),
     );
     // Writing to a string cannot fail.
-    let _ = writeln!(table, "{name:<10}{minutes:>8.2}{counts}  {result}");
+    let _ = writeln!(table, "{name:<12}{minutes:>8.2}{counts}  {result}");
 }
 
 #[cfg(test)]
@@ -124,11 +124,11 @@ mod tests {
         ];
         assert_eq!(
             table(&rows),
-            "family     minutes    passed  failed  ignored  result\n\
-             format        0.05         -       -        -  ok\n\
-             unit          1.50         3       1        0  FAILED\n\
-             sim           1.00         3       1        0  ok\n\
-             all           2.55         6       2        0  1 of 3 families FAILED\n"
+            "family       minutes    passed  failed  ignored  result\n\
+             format          0.05         -       -        -  ok\n\
+             unit            1.50         3       1        0  FAILED\n\
+             sim             1.00         3       1        0  ok\n\
+             all             2.55         6       2        0  1 of 3 families FAILED\n"
         );
     }
 }
