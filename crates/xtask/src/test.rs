@@ -7,7 +7,7 @@ mod report;
 use std::time::Instant;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use self::family::Family;
 use self::report::{Row, table};
@@ -33,7 +33,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     families.sort_unstable();
     families.dedup();
     if families.is_empty() {
-        families = Family::ALL.to_vec();
+        families = Family::value_variants().to_vec();
     }
     let rows: Vec<Row> =
         families.into_iter().map(|family| row(workspace, options, family)).collect();

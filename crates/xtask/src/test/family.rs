@@ -19,21 +19,21 @@ use crate::{layers, sizes, vectors};
 pub(crate) enum Family {
     /// rustfmt
     Format,
-    /// Which crate may use which
+    /// which crate may use which, and what it must not contain
     Layers,
-    /// Budgets, names, leftovers
+    /// lengths of files, names, leftovers, files no module declares
     Sizes,
     /// clippy, warnings are errors
     Lints,
-    /// Tests inside the crates
+    /// tests inside the crates
     Unit,
-    /// Documentation builds without warnings; its examples run
+    /// documentation without warnings, its examples run
     Doc,
-    /// Cases of the reference codec
+    /// cases of the reference codec, bit for bit
     Conformance,
-    /// Tests of real processes with the release binary
+    /// real processes with the release binary
     Node,
-    /// Tests in the deterministic simulation
+    /// the same code in a deterministic simulation
     Sim,
 }
 
@@ -47,47 +47,15 @@ pub(super) struct Ran {
 }
 
 impl Family {
-    /// All, in order.
-    pub(super) const ALL: &[Self] = &[
-        Self::Format,
-        Self::Layers,
-        Self::Sizes,
-        Self::Lints,
-        Self::Unit,
-        Self::Doc,
-        Self::Conformance,
-        Self::Node,
-        Self::Sim,
-    ];
-
     /// As typed on the command line.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Format => "format",
-            Self::Layers => "layers",
-            Self::Sizes => "sizes",
-            Self::Lints => "lints",
-            Self::Unit => "unit",
-            Self::Doc => "doc",
-            Self::Conformance => "conformance",
-            Self::Node => "node",
-            Self::Sim => "sim",
-        }
+    pub(super) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
-    /// What it checks.
-    pub(super) const fn purpose(self) -> &'static str {
-        match self {
-            Self::Format => "rustfmt",
-            Self::Layers => "which crate may use which, and what it must not contain",
-            Self::Sizes => "lengths of files, names, leftovers, files no module declares",
-            Self::Lints => "clippy, warnings are errors",
-            Self::Unit => "tests inside the crates",
-            Self::Doc => "documentation without warnings, its examples run",
-            Self::Conformance => "cases of the reference codec, bit for bit",
-            Self::Node => "real processes with the release binary",
-            Self::Sim => "the same code in a deterministic simulation",
-        }
+    /// What it checks: the help text of its name.
+    pub(super) fn purpose(self) -> String {
+        let value = self.to_possible_value();
+        value.and_then(|value| value.get_help().map(ToString::to_string)).unwrap_or_default()
     }
 
     /// Runs it. An error means that it could not run, which counts as failed.

@@ -21,7 +21,7 @@ pub(super) struct Row {
 
 impl Row {
     /// The family's name.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> String {
         self.family.name()
     }
 }
@@ -70,7 +70,7 @@ pub(super) fn table(rows: &[Row]) -> String {
     );
     for row in rows {
         let result = if row.failure.is_none() { "ok" } else { "FAILED" };
-        line(&mut table, row.name(), row.took, row.tests, result);
+        line(&mut table, &row.name(), row.took, row.tests, result);
     }
     let took = rows.iter().map(|row| row.took).sum();
     let tests = rows.iter().filter_map(|row| row.tests).reduce(Add::add);
