@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::geometry::Geometry;
-use crate::record::EpochRecord;
+use crate::record::{EpochRecord, Member};
 
 /// How much of a committee must have said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +71,18 @@ impl<'a> Tally<'a> {
             .filter_map(|&member| self.record.members.get(member))
             .map(|member| member.shards.len())
             .sum()
+    }
+
+    /// Shards of the counted members whose owner and incarnation `newer` still names: what was said
+    /// about them by volumes that were replaced since does not count.
+    pub fn still_owned(&self, newer: &EpochRecord) -> usize {
+        let counted = |&member: &usize| self.record.members.get(member);
+        let kept = |member: &Member| {
+            let now = newer.member(&member.node);
+            let now = now.filter(|now| now.incarnation == member.incarnation);
+            now.map_or(0, |now| member.shards.iter().filter(|it| now.shards.contains(it)).count())
+        };
+        self.members.iter().filter_map(counted).map(kept).sum()
     }
 
     /// Whether that is enough.

@@ -1,0 +1,16 @@
+//! Pure decisions: from values to a plan. No I/O, no clock, no randomness; the caller gathers the
+//! facts, asks, and does what it is told, in one step.
+//!
+//! | module | decides |
+//! |---|---|
+//! | [`placement`] | which node owns which shards of record 0 |
+//! | [`epoch`] | whether a record is in order, and whether this node accepts it |
+//! | [`custody`] | whether a node opens, confirms, stores, acknowledges, releases, closes |
+//! | [`expiry`] | whether anything still needs a blob that nobody certified |
+//! | [`repair`] | what is repaired first, and on which path |
+
+pub mod custody;
+pub mod epoch;
+pub mod expiry;
+pub mod placement;
+pub mod repair;
