@@ -6,6 +6,8 @@ use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+
 use crate::{DirEntry, Disk, DiskFile, DiskLock, Space};
 
 /// The machine's file system. Errors keep their kind and name the path.
@@ -98,7 +100,10 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> Result<()> {
-        File::open(path).and_then(|dir| dir.sync_all()).map_err(naming("sync directory", path))
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(path, flags, Mode::empty())
+            .and_then(rustix::fs::fsync)
+            .map_err(|error| failed("sync directory", path, &error.into()))
     }
 
     fn exists(&self, path: &Path) -> Result<bool> {

@@ -1,0 +1,12 @@
+//! What the tests of running systems share. `sim` is the simulated environment; the families
+//! `sim_*` and `node_*` stand in `tests/`.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
+)]
+
+pub mod sim;
