@@ -14,3 +14,6 @@ pub mod epoch;
 pub mod expiry;
 pub mod placement;
 pub mod repair;
+
+#[cfg(test)]
+mod fixture;
