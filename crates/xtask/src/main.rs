@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "developer commands run on the real machine only")]
 
 mod artefact;
+mod demo;
 mod layers;
 mod sizes;
 mod source;
@@ -26,6 +27,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Show what Floe is for, with real processes: write, heal, read among the dead and lying
+    Demo(demo::Options),
     /// Run every check, one family after the other; what CI runs
     Test(test::Options),
     /// Check which crate may use which, and what none of them may contain
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
 fn run(verb: Verb) -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
     match verb {
+        Verb::Demo(options) => demo::run(&workspace, &options),
         Verb::Test(options) => test::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),

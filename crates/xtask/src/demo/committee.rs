@@ -1,0 +1,227 @@
+//! The demo's committee: its addresses and the commands of `floe` that run it.
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use super::metrics::{Metrics, page};
+use super::stage::Stage;
+
+/// Storage nodes.
+pub(super) const NODES: u32 = 7;
+/// n.
+pub(super) const SHARDS: usize = 10;
+/// f.
+pub(super) const FAULTY: usize = 3;
+/// Where a process shows its metrics.
+const METRICS_PORT: u16 = 9090;
+/// Where nodes talk to each other.
+const INTERNAL_PORT: u16 = 7443;
+/// Where applications talk to the gateway.
+const GATEWAY_PORT: u16 = 8443;
+/// Longest wait for a process to be ready.
+const READY_WITHIN: Duration = Duration::from_mins(1);
+
+/// The committee as seen from outside.
+pub(super) struct Committee {
+    binary: PathBuf,
+    directory: PathBuf,
+    first: Ipv4Addr,
+    environment: Vec<(String, String)>,
+}
+
+impl Committee {
+    /// Draws addresses and makes the directory with `floe committee init`.
+    pub(super) fn init(binary: &Path, directory: PathBuf) -> anyhow::Result<Self> {
+        let mut committee = Self {
+            binary: binary.to_owned(),
+            directory,
+            first: draw_addresses()?,
+            environment: Vec::new(),
+        };
+        let mut command = committee.command(&["committee", "init", "--dir"]);
+        command.arg(&committee.directory);
+        command.args(["--nodes", &NODES.to_string(), "--shards", &SHARDS.to_string()]);
+        command.args(["--first-address", &committee.first.to_string()]);
+        command.args(["--listen", &committee.listen().to_string()]);
+        let output = command.output().context("start floe committee init")?;
+        ensure!(
+            output.status.success(),
+            "floe committee init failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        committee.environment = environment(&std::fs::read_to_string(committee.client_env())?);
+        Ok(committee)
+    }
+
+    /// `floe` with these words, and nothing of our own environment that steers it.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.binary);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("FLOE_") {
+                command.env_remove(name);
+            }
+        }
+        command.args(words).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// Starts a storage node.
+    pub(super) fn start_node(&self, stage: &Stage, node: &str) -> anyhow::Result<()> {
+        let mut command = self.command(&["sidecar", "--dir"]);
+        command.arg(self.directory.join("nodes").join(node));
+        stage.start(node, command)
+    }
+
+    /// Starts every node, forms the committee, starts the gateway, waits until it is ready.
+    pub(super) fn form(&self, stage: &Stage) -> anyhow::Result<()> {
+        for node in Self::nodes() {
+            self.start_node(stage, &node)?;
+        }
+        let mut form = self.command(&["committee", "form", "--dir"]);
+        form.arg(&self.directory).stdout(Stdio::null());
+        let status = stage.spawn("form", form).and_then(|_| stage.wait("form"))?;
+        stage.all_run()?;
+        ensure!(status.success(), "floe committee form failed ({status})");
+        let mut gateway = self.command(&["gateway", "--dir"]);
+        gateway.arg(self.directory.join("gateway"));
+        stage.start("gateway", gateway)?;
+        wait_until_ready(stage, self.gateway_metrics_address())
+    }
+
+    /// The nodes' names.
+    pub(super) fn nodes() -> impl Iterator<Item = String> {
+        (0..NODES).map(|node| format!("node-{node}"))
+    }
+
+    /// A node's metrics.
+    pub(super) fn metrics(&self, node: &str) -> anyhow::Result<Metrics> {
+        Metrics::fetch(self.metrics_address(node)?)
+    }
+
+    /// The gateway's metrics.
+    pub(super) fn gateway_metrics(&self) -> anyhow::Result<Metrics> {
+        Metrics::fetch(self.gateway_metrics_address())
+    }
+
+    /// Where a node shows its metrics.
+    pub(super) fn metrics_address(&self, node: &str) -> anyhow::Result<SocketAddr> {
+        let position = Self::nodes().position(|name| name == node);
+        let position = position.with_context(|| format!("there is no {node}"))?;
+        Ok((self.address(u32::try_from(position)?), METRICS_PORT).into())
+    }
+
+    /// Where the gateway shows its metrics.
+    pub(super) fn gateway_metrics_address(&self) -> SocketAddr {
+        (self.address(NODES), METRICS_PORT).into()
+    }
+
+    /// Where the gateway listens.
+    pub(super) fn listen(&self) -> SocketAddr {
+        (self.address(NODES), GATEWAY_PORT).into()
+    }
+
+    /// Where a node keeps its volume.
+    pub(super) fn volume(&self, node: &str) -> PathBuf {
+        self.directory.join("nodes").join(node).join("volume")
+    }
+
+    /// The file to `source` before talking to the gateway.
+    pub(super) fn client_env(&self) -> PathBuf {
+        self.directory.join("client.env")
+    }
+
+    /// The binary.
+    pub(super) fn binary(&self) -> &Path {
+        &self.binary
+    }
+
+    /// (node, shards) as the gateway tells it.
+    pub(super) fn shards(&self) -> anyhow::Result<Vec<(String, usize)>> {
+        let output = self.command(&["status", "--json"]).output().context("start floe status")?;
+        ensure!(
+            output.status.success(),
+            "floe status failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        let status: serde_json::Value =
+            serde_json::from_slice(&output.stdout).context("floe status --json printed no JSON")?;
+        let nodes = status["nodes"].as_array().context("the status has no nodes")?;
+        let entry = |node: &serde_json::Value| {
+            let shards = usize::try_from(node["shards"].as_u64()?).ok()?;
+            Some((node["node"].as_str()?.to_owned(), shards))
+        };
+        nodes.iter().map(entry).collect::<Option<_>>().context("the status names no shards")
+    }
+
+    /// Everything begins with 127.x.y.1: the nodes, then the gateway.
+    fn address(&self, position: u32) -> Ipv4Addr {
+        Ipv4Addr::from_bits(self.first.to_bits() + position)
+    }
+}
+
+/// Waits for a process's `/readyz`.
+pub(super) fn wait_until_ready(stage: &Stage, address: SocketAddr) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    loop {
+        stage.all_run()?;
+        match page(address, "/readyz") {
+            Ok(_) => return Ok(()),
+            Err(error) if begin.elapsed() > READY_WITHIN => {
+                bail!("not ready within {} s: {error:#}", READY_WITHIN.as_secs());
+            }
+            Err(_) => thread::sleep(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// The first of consecutive loopback addresses on which nobody listens yet.
+fn draw_addresses() -> anyhow::Result<Ipv4Addr> {
+    for turn in 0..100_u32 {
+        let [x, y, ..] = RandomState::new().hash_one(turn).to_le_bytes();
+        let first = Ipv4Addr::new(127, x.clamp(1, 254), y, 1);
+        let free = (0..=NODES).all(|position| {
+            let address = Ipv4Addr::from_bits(first.to_bits() + position);
+            [METRICS_PORT, INTERNAL_PORT, GATEWAY_PORT]
+                .into_iter()
+                .all(|port| TcpListener::bind((address, port)).is_ok())
+        });
+        if free {
+            return Ok(first);
+        }
+    }
+    bail!(
+        "no free addresses in 127.0.0.0/8: ports {METRICS_PORT}, {INTERNAL_PORT} and {GATEWAY_PORT} are taken on each that was tried"
+    )
+}
+
+/// The variables of lines `export NAME='VALUE'`.
+fn environment(text: &str) -> Vec<(String, String)> {
+    let exports = text.lines().filter_map(|line| line.trim().strip_prefix("export "));
+    exports
+        .filter_map(|export| export.split_once('='))
+        .map(|(name, value)| (name.to_owned(), value.trim_matches('\'').replace(r"'\''", "'")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_of_clients_is_what_a_shell_would_make_of_it() {
+        let text = "# to be sourced\nexport FLOE_URL='https://127.0.0.1:8443'\nexport FLOE_CA='/a b/it'\\''s'\n";
+        assert_eq!(
+            environment(text),
+            [
+                ("FLOE_URL".to_owned(), "https://127.0.0.1:8443".to_owned()),
+                ("FLOE_CA".to_owned(), "/a b/it's".to_owned()),
+            ]
+        );
+    }
+}
