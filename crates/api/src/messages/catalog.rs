@@ -1,0 +1,296 @@
+//! Claims, certificates, releases, and the change feed.
+
+use bytes::Bytes;
+use floe_model::codec::Encoder;
+use floe_model::{
+    BlobName, CatalogEntry, Certificate, DecodeError, FeedPosition, Layout, SignedClaim,
+    SignedRelease, VolumeId,
+};
+use serde::{Deserialize, Serialize};
+
+use super::frames::{FrameReader, FrameWriter, MessageKind};
+use super::{Decode, Encode, FRAMES_MEDIA_TYPE, MessageError, json_message};
+
+/// A claim with the certificate without which it does not count; neither is checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertifiedClaim {
+    /// The claim.
+    pub claim: SignedClaim,
+    /// Its certificate.
+    pub certificate: Certificate,
+}
+
+impl CertifiedClaim {
+    fn write(&self, body: &mut FrameWriter) {
+        body.value(MessageKind::Claim, &self.claim);
+        body.value(MessageKind::Certificate, &self.certificate);
+    }
+
+    fn read(frames: &mut FrameReader<'_>) -> Result<Option<Self>, MessageError> {
+        let Some(claim) = frames.optional_value(MessageKind::Claim)? else {
+            return Ok(None);
+        };
+        let certificate = frames.value(MessageKind::Certificate, "certificate")?;
+        Ok(Some(Self { claim, certificate }))
+    }
+}
+
+impl Encode for CertifiedClaim {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        let mut body = FrameWriter::default();
+        self.write(&mut body);
+        body.finish()
+    }
+}
+
+impl Decode for CertifiedClaim {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let certified = Self::read(&mut frames)?;
+        frames.finish("a claim")?;
+        certified.ok_or(MessageError::Missing { wanted: "claim" })
+    }
+}
+
+/// Whether a node holds all it owes of a certified blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Acknowledgement {
+    /// All pairs are held, the certificate is on stable storage.
+    Acknowledged,
+    /// The certificate is on stable storage, pairs are missing.
+    Incomplete,
+}
+
+/// What a node says to a certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateAnswer {
+    /// Whether it counts.
+    pub state: Acknowledgement,
+    /// Slivers that are missing.
+    pub missing_slivers: u64,
+}
+
+/// How a release is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReleaseState {
+    /// On stable storage.
+    Stored,
+}
+
+/// What a node says to a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ReleaseAnswer {
+    /// How it is kept.
+    pub state: ReleaseState,
+}
+
+impl Encode for SignedRelease {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        let mut body = FrameWriter::default();
+        body.value(MessageKind::Release, self);
+        body.finish()
+    }
+}
+
+impl Decode for SignedRelease {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let release = frames.value(MessageKind::Release, "release")?;
+        frames.finish("nothing")?;
+        Ok(release)
+    }
+}
+
+/// What a node says when asked to close a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Closing {
+    /// Closed, on stable storage.
+    Closed,
+    /// It holds a certificate.
+    Certified(Box<CertifiedClaim>),
+}
+
+impl Encode for Closing {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        match self {
+            // Not an empty body: a lost one must not be taken for a closing.
+            Self::Closed => {
+                let mut body = FrameWriter::default();
+                body.frame(MessageKind::End, &[1], &[]);
+                body.finish()
+            }
+            Self::Certified(certified) => Encode::encode(certified.as_ref()),
+        }
+    }
+}
+
+impl Decode for Closing {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let closing = match CertifiedClaim::read(&mut frames)? {
+            Some(certified) => Self::Certified(Box::new(certified)),
+            None => {
+                read_end(&mut frames)?;
+                Self::Closed
+            }
+        };
+        frames.finish("nothing")?;
+        Ok(closing)
+    }
+}
+
+/// One statement about a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NameStatement {
+    /// The blob is wanted, and available.
+    Certified(Box<CertifiedClaim>),
+    /// Blobs are no longer wanted.
+    Release(Box<SignedRelease>),
+}
+
+impl NameStatement {
+    /// The name it is about.
+    pub const fn name(&self) -> &BlobName {
+        match self {
+            Self::Certified(certified) => &certified.claim.body.name,
+            Self::Release(release) => &release.body.name,
+        }
+    }
+}
+
+/// All statements about one name, or about some names, by rising name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Statements {
+    /// The statements.
+    pub items: Vec<NameStatement>,
+    /// Whether no names follow: else go on behind the last name here. A name's statements are
+    /// never split over pages.
+    pub complete: bool,
+}
+
+impl Encode for Statements {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        let mut body = FrameWriter::default();
+        for item in &self.items {
+            match item {
+                NameStatement::Certified(certified) => certified.write(&mut body),
+                NameStatement::Release(release) => {
+                    body.value(MessageKind::Release, release.as_ref());
+                }
+            }
+        }
+        body.frame(MessageKind::End, &[u8::from(self.complete)], &[]);
+        body.finish()
+    }
+}
+
+impl Decode for Statements {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let mut items = Vec::new();
+        loop {
+            if let Some(certified) = CertifiedClaim::read(&mut frames)? {
+                items.push(NameStatement::Certified(Box::new(certified)));
+            } else if let Some(release) = frames.optional_value(MessageKind::Release)? {
+                items.push(NameStatement::Release(Box::new(release)));
+            } else {
+                break;
+            }
+        }
+        let complete = read_end(&mut frames)?;
+        frames.finish("nothing")?;
+        Ok(Self { items, complete })
+    }
+}
+
+fn read_end(frames: &mut FrameReader<'_>) -> Result<bool, MessageError> {
+    let end = frames.required(MessageKind::End, "end")?;
+    match frames.head(&end, |head| head.u8("complete"))? {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(frames.layout(DecodeError::invalid("complete", other))),
+    }
+}
+
+/// One entry of a change feed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Its number.
+    pub sequence: u64,
+    /// What it says; nothing in it is checked.
+    pub entry: CatalogEntry,
+}
+
+/// Entries of a change feed, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The end of the whole feed: its volume, and the number of its last entry.
+    pub head: FeedPosition,
+    /// The entries behind the position asked for, as many as fit; sequences rise.
+    pub entries: Vec<Change>,
+}
+
+impl Encode for Changes {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        let mut body = FrameWriter::default();
+        let mut head = Encoder::default();
+        head.fixed(self.head.volume.as_bytes());
+        head.u64(self.head.sequence);
+        body.frame(MessageKind::FeedHead, &head.finish(), &[]);
+        for change in &self.entries {
+            let sequence = change.sequence.to_le_bytes();
+            body.frame(MessageKind::Change, &sequence, &change.entry.to_bytes());
+        }
+        body.finish()
+    }
+}
+
+impl Decode for Changes {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let frame = frames.required(MessageKind::FeedHead, "feed head")?;
+        let head = frames.head(&frame, |head| {
+            let volume = VolumeId(head.fixed("volume")?);
+            Ok(FeedPosition { volume, sequence: head.u64("sequence")? })
+        })?;
+        let mut entries: Vec<Change> = Vec::new();
+        while let Some(frame) = frames.optional(MessageKind::Change)? {
+            let sequence = frames.head(&frame, |head| head.u64("sequence"))?;
+            let last = entries.last().map_or(0, |last| last.sequence);
+            if sequence <= last || sequence > head.sequence {
+                let reason = format!("{sequence} behind {last}, the head is {}", head.sequence);
+                return Err(frames.layout(DecodeError::invalid("sequence", reason)));
+            }
+            let entry =
+                CatalogEntry::from_bytes(&frame.payload).map_err(|source| frames.layout(source))?;
+            entries.push(Change { sequence, entry });
+        }
+        frames.finish("a change")?;
+        Ok(Self { head, entries })
+    }
+}
+
+/// How far a node has read another node's feed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CursorAnswer {
+    /// The last entry read, on stable storage; `None` if it never read that feed.
+    #[serde(with = "crate::report::position_text")]
+    pub position: Option<FeedPosition>,
+}
+
+json_message!(CertificateAnswer, ReleaseAnswer, CursorAnswer);
