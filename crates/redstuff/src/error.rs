@@ -23,6 +23,9 @@ pub enum CodecError {
         /// Bytes that fit.
         most: usize,
     },
+    /// A matrix that could lose no shard.
+    #[error("{0} shards: the code needs at least 4")]
+    TooFewShards(u16),
     /// A stripe beyond the end of the extent.
     #[error("stripe {stripe} of an extent of {stripes}")]
     NoSuchStripe {

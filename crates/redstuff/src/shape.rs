@@ -42,9 +42,12 @@ impl StripeShape {
     /// stores none beyond [`StripeShape::new`]; conformance looks at these too.
     pub fn rs2(shards: u16, length: usize) -> Result<Self, CodecError> {
         let faulty = Geometry::most_faulty(shards);
+        if faulty == 0 {
+            return Err(CodecError::TooFewShards(shards));
+        }
         let (rows, columns) = (usize::from(shards - 2 * faulty), usize::from(shards - faulty));
         let most = rows * columns * LARGEST_RS2_SYMBOL_BYTES;
-        if length > most || faulty == 0 {
+        if length > most {
             return Err(CodecError::TooLong { length, most });
         }
         Ok(Self { shards, rows, columns, length })

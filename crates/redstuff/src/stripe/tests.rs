@@ -44,6 +44,7 @@ fn rs2_shapes_follow_the_reference() {
     let shape = StripeShape::rs2(10, 1_834_952).unwrap();
     assert_eq!((shape.rows(), shape.columns(), shape.symbol_bytes()), (4, 7, 65_534));
     assert!(StripeShape::rs2(10, 1_834_953).is_err());
-    assert!(StripeShape::rs2(3, 1).is_err());
-    assert!(StripeShape::rs2(0, 1).is_err());
+    for shards in [0, 3] {
+        assert_eq!(StripeShape::rs2(shards, 1), Err(CodecError::TooFewShards(shards)));
+    }
 }

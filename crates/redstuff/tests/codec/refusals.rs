@@ -169,6 +169,9 @@ fn too_few_or_misshapen_symbols_rebuild_nothing() {
     let (expected, actual) = (borrowed[0].1.len(), borrowed[0].1.len() - 2);
     let short = SourceError::WrongLength { index: 3, expected, actual };
     assert_eq!(rebuild(&[(3, &borrowed[0].1[2..]), borrowed[1], borrowed[2]]), refusal(short));
+    let zeros = vec![0; expected];
+    let first_counts = [borrowed[0], borrowed[1], borrowed[2], (0, zeros.as_slice())];
+    assert!(rebuild(&first_counts).is_ok());
     let mut altered = symbols.clone();
     let last = altered[0].1.len() - 1;
     altered[0].1[last] ^= 1;
