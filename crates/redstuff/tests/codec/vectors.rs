@@ -1,5 +1,5 @@
-//! Pinned ids, and `tests/vectors/floe.jsonl`: what Floe adds to RS2 (f below its largest value,
-//! extents of several stripes, manifests). The cases of plain RS2 beside it are computed by the
+//! Pinned ids, and `floe.jsonl` beside this file: what Floe adds to RS2 (f below its largest value,
+//! extents of several stripes, manifests). The cases of plain RS2 in `tests/vectors` are computed by the
 //! reference codec and checked by `cargo xtask vectors`.
 //!
 //! The file was written by this code; review a change of it as a change of the format.
@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use crate::sample::{Draw, Sample};
 
-const WRITTEN: &str = include_str!("../vectors/floe.jsonl");
+const WRITTEN: &str = include_str!("floe.jsonl");
 
 #[test]
 fn the_pinned_id_of_the_reference() {
@@ -38,7 +38,7 @@ fn our_own_cases_agree() {
 #[ignore = "writes the file: run it by hand where the format is meant to change"]
 #[expect(clippy::disallowed_methods, reason = "writes a file of the source tree")]
 fn write_our_own_cases() {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/floe.jsonl");
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/codec/floe.jsonl");
     std::fs::write(file, lines()).unwrap();
 }
 
