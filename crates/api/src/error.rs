@@ -49,6 +49,8 @@ pub enum ErrorCode {
     BodyTooLarge,
     /// Slivers are missing that the request needs.
     Incomplete,
+    /// The blob's writer is proven to have encoded it wrongly: it is kept, and not served.
+    BlobInconsistent,
     /// The feed's volume is unknown, or the entries asked for are compacted away: list instead.
     Gone,
     /// Too much to do: come back later.
@@ -63,7 +65,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::ForbiddenRole,
@@ -83,6 +85,7 @@ impl ErrorCode {
         Self::ManifestInvalid,
         Self::BodyTooLarge,
         Self::Incomplete,
+        Self::BlobInconsistent,
         Self::Gone,
         Self::Overloaded,
         Self::NotServing,
@@ -112,6 +115,7 @@ impl ErrorCode {
             Self::ManifestInvalid => "manifest-invalid",
             Self::BodyTooLarge => "body-too-large",
             Self::Incomplete => "incomplete",
+            Self::BlobInconsistent => "blob-inconsistent",
             Self::Gone => "gone",
             Self::Overloaded => "overloaded",
             Self::NotServing => "not-serving",
@@ -138,7 +142,8 @@ impl ErrorCode {
             Self::CertificateInvalid
             | Self::SliverInvalid
             | Self::MetadataInvalid
-            | Self::ManifestInvalid => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::ManifestInvalid
+            | Self::BlobInconsistent => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Gone => StatusCode::GONE,
             Self::Overloaded | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,

@@ -5,7 +5,7 @@ mod stall;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::{self, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,17 +113,14 @@ pub async fn serve<S, B>(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    let run = connections.clone().run(stream, address);
-                    let run = async move {
-                        run.await;
-                        drop(place);
-                    };
-                    env.spawn.spawn("api-serve", run.boxed()).detach();
-                }
-                Err(_) => tracing::warn!(%address, "too many connections, closing this one"),
-            },
+            Ok((stream, address)) => {
+                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+                    tracing::warn!(%address, "too many connections, closing this one");
+                    continue;
+                };
+                let run = connections.clone().run(stream, address).map(|()| drop(place));
+                env.spawn.spawn("api-serve", run.boxed()).detach();
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection, trying again");
                 clock.sleep(ACCEPT_PAUSE).await;
@@ -203,7 +200,7 @@ where
                 stop = stopped.wait_for(|stop| *stop && !draining) => match stop {
                     Ok(_) => {
                         draining = true;
-                        Pin::new(&mut connection).graceful_shutdown();
+                        pin::Pin::new(&mut connection).graceful_shutdown();
                     }
                     Err(_) => return,
                 },

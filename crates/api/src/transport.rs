@@ -153,9 +153,14 @@ impl Transport {
             .map_err(|error| TransportError::Protocol(error.to_string()))?;
         request.headers_mut().insert(header::HOST, host);
         let exchange = self.0.exchange(target, name, request, response_cap_bytes);
-        timeout(self.0.clock.as_ref(), within, exchange)
+        let answer = timeout(self.0.clock.as_ref(), within, exchange)
             .await
-            .unwrap_or(Err(TransportError::Timeout(within)))
+            .unwrap_or(Err(TransportError::Timeout(within)));
+        if answer.is_err() {
+            // The others may lead to the same dead end: behind a partition no stream says so.
+            self.0.pool().forget(target);
+        }
+        answer
     }
 }
 

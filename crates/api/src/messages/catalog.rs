@@ -137,12 +137,11 @@ impl Encode for Closing {
 impl Decode for Closing {
     fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut frames = FrameReader::new(body);
-        let closing = match CertifiedClaim::read(&mut frames)? {
-            Some(certified) => Self::Certified(Box::new(certified)),
-            None => {
-                read_end(&mut frames)?;
-                Self::Closed
-            }
+        let closing = if let Some(certified) = CertifiedClaim::read(&mut frames)? {
+            Self::Certified(Box::new(certified))
+        } else {
+            read_end(&mut frames)?;
+            Self::Closed
         };
         frames.finish("nothing")?;
         Ok(closing)

@@ -29,6 +29,7 @@ const WAITING: u64 = 60;
 const ALL: &[Role] = &Role::ALL;
 const READERS: &[Role] = &[Gateway, Node, Repair];
 
+#[derive(Clone, Copy)]
 struct Bounds {
     request_bytes: usize,
     response_bytes: usize,

@@ -78,7 +78,12 @@ impl Pool {
         }
     }
 
-    pub(super) fn count(&self) -> usize {
+    /// Closes all connections to `target`.
+    pub(super) fn forget(&mut self, target: &Target) {
+        self.idle.remove(target);
+    }
+
+    fn count(&self) -> usize {
         self.idle.values().map(Vec::len).sum()
     }
 
