@@ -135,7 +135,7 @@ pub enum GenesisError {
         /// Its record.
         other: RecordHash,
     },
-    /// A node accepted a record 0 that nobody at hand can show or that is not this operator's.
+    /// A node accepted a record 0 that is not this operator's.
     #[error("node {node} accepted record 0 {hash}, which cannot be adopted: {reason}")]
     NotAdopted {
         /// The node.
@@ -163,6 +163,14 @@ pub enum GenesisError {
         need: usize,
         /// Who did not, and why.
         refused: BTreeMap<NodeName, String>,
+    },
+    /// The log is another committee's.
+    #[error(
+        "the record log has a record 0 that is not this committee's: {reason}; name the right directory"
+    )]
+    ForeignLog {
+        /// What is wrong with it.
+        reason: String,
     },
     /// The log failed.
     #[error("the record log failed")]
@@ -212,13 +220,11 @@ async fn attempt(
             log.create(&signed).await?;
             signed
         }
-        Decision::Adopt { node, hash } => {
-            let record = rollout::fetch(client, keys, config, &node, hash).await?;
-            // The chain that nodes hold wins over the log; the log may have lost it.
+        Decision::Adopt(record) => {
             if logged.is_none() {
                 log.create(&record).await?;
             }
-            record
+            *record
         }
         Decision::Wait(missing) => return Err(GenesisError::Waiting(missing)),
     };
@@ -227,13 +233,26 @@ async fn attempt(
 
 async fn observe(client: &NodeClient, config: &GenesisConfig) -> BTreeMap<NodeName, Observed> {
     let asked = config.nodes.iter().map(|node| async move {
-        let observed = match client.identity(&node.target()).await {
-            Ok(answer) => Observed::Identity(Box::new(answer.value)),
+        let target = node.target();
+        let observed = match client.identity(&target).await {
+            Ok(answer) => {
+                let shown = match answer.value.genesis {
+                    Some(_) => Some(first_record(client, &target).await),
+                    None => None,
+                };
+                Observed::Identity { report: Box::new(answer.value), shown }
+            }
             Err(error) => Observed::Silent(error.to_string()),
         };
         (node.node.clone(), observed)
     });
     join_all(asked).await.into_iter().collect()
+}
+
+async fn first_record(client: &NodeClient, target: &Target) -> Result<Box<SignedRecord>, String> {
+    let chain = client.epoch(target).await.map_err(|error| error.to_string())?.value;
+    let first = chain.links.into_iter().next().ok_or("its chain is empty")?;
+    Ok(Box::new(first.record))
 }
 
 #[cfg(test)]

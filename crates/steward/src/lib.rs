@@ -13,3 +13,6 @@ pub mod trust;
 pub use genesis::{Genesis, GenesisConfig, GenesisError, GenesisNode, Keys, genesis};
 pub use record_log::{FileRecordLog, LogError, RecordLog};
 pub use trust::{Trust, TrustError};
+
+#[cfg(test)]
+mod fixture;

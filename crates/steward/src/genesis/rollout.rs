@@ -8,42 +8,9 @@ use floe_model::{
     Acceptance, CommitProof, EpochRecord, Member, NodeName, RecordHash, SignedRecord, SignersError,
     Threshold,
 };
-use floe_plan::epoch::check_genesis;
 use futures::future::join_all;
 
-use super::{Genesis, GenesisConfig, GenesisError, Keys};
-
-/// Gets the record 0 that a node accepted.
-pub(super) async fn fetch(
-    client: &NodeClient,
-    keys: &Keys,
-    config: &GenesisConfig,
-    node: &NodeName,
-    hash: RecordHash,
-) -> Result<SignedRecord, GenesisError> {
-    let failed = |reason: String| GenesisError::NotAdopted { node: node.clone(), hash, reason };
-    let target = config.nodes.iter().find(|known| known.node == *node).map(|it| it.target());
-    let target = target.ok_or_else(|| failed("the node is unknown".to_owned()))?;
-    let chain = client.epoch(&target).await.map_err(|error| failed(error.to_string()))?.value;
-    let records = chain.links.into_iter().map(|link| link.record);
-    let record = records
-        .into_iter()
-        .find(|signed| signed.record.hash() == hash)
-        .ok_or_else(|| failed("the node does not show it".to_owned()))?;
-    adoptable(keys, &record).map_err(failed)?;
-    Ok(record)
-}
-
-/// Only what this operator signed for this committee is adopted, whoever shows it.
-pub(super) fn adoptable(keys: &Keys, record: &SignedRecord) -> Result<(), String> {
-    if record.record.committee != keys.committee {
-        return Err(format!("it is of committee {}", record.record.committee));
-    }
-    if record.key != keys.operator.public() {
-        return Err("it is signed by another operator".to_owned());
-    }
-    check_genesis(record).map_err(|violation| violation.to_string())
-}
+use super::{Genesis, GenesisConfig, GenesisError};
 
 /// Pushes the record to its members until owners of n-f shards accepted it, then the proof.
 pub(super) async fn roll_out(
