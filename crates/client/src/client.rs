@@ -1,0 +1,95 @@
+//! The client: what all its pipelines share.
+
+use std::sync::Arc;
+
+use floe_api::NodeClient;
+use floe_env::Env;
+use floe_model::keys::RegistrarKey;
+use floe_model::{NodeName, Timestamp};
+
+use crate::budget::{Budget, Rooms};
+use crate::committee::Committee;
+use crate::health::Health;
+use crate::nodes::Nodes;
+use crate::observer::{NoObserver, Observer};
+use crate::peers::Peers;
+
+/// Writes, reads, resolves and releases blobs. Clones share everything: memory bounds, connections,
+/// and the knowledge which nodes are silent.
+#[derive(Clone)]
+pub struct Client {
+    peers: Arc<Peers>,
+    registrar: Option<Arc<RegistrarKey>>,
+    rooms: Rooms,
+}
+
+impl Client {
+    /// A client of a committee. With the gateways' registrar key it may write and release; without
+    /// it, only read.
+    pub fn new(
+        env: Env,
+        nodes: NodeClient,
+        committee: Arc<Committee>,
+        registrar: Option<RegistrarKey>,
+        budget: Budget,
+    ) -> Self {
+        Self::over(env, Arc::new(nodes), committee, registrar, budget)
+    }
+
+    pub(crate) fn over(
+        env: Env,
+        nodes: Arc<dyn Nodes>,
+        committee: Arc<Committee>,
+        registrar: Option<RegistrarKey>,
+        budget: Budget,
+    ) -> Self {
+        let peers = Peers {
+            env,
+            nodes,
+            committee,
+            health: Health::default(),
+            observer: Arc::new(NoObserver),
+            without: None,
+        };
+        Self {
+            peers: Arc::new(peers),
+            registrar: registrar.map(Arc::new),
+            rooms: Rooms::new(budget),
+        }
+    }
+
+    /// The same client, telling `observer` about nodes that send what does not verify.
+    #[must_use]
+    pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
+        let peers = self.peers.rebuilt(|peers| peers.observer = observer);
+        Self { peers: Arc::new(peers), ..self }
+    }
+
+    /// The same client, never reading from `node`: for a node that reads for itself.
+    #[must_use]
+    pub fn without(self, node: NodeName) -> Self {
+        let peers = self.peers.rebuilt(|peers| peers.without = Some(node));
+        Self { peers: Arc::new(peers), ..self }
+    }
+
+    /// The committee as this client knows it.
+    pub fn committee(&self) -> &Arc<Committee> {
+        &self.peers.committee
+    }
+
+    pub(crate) const fn peers(&self) -> &Arc<Peers> {
+        &self.peers
+    }
+
+    pub(crate) const fn rooms(&self) -> &Rooms {
+        &self.rooms
+    }
+
+    pub(crate) fn registrar(&self) -> Option<&RegistrarKey> {
+        self.registrar.as_deref()
+    }
+
+    pub(crate) fn unix_now(&self) -> Timestamp {
+        Timestamp(self.peers.env.clock.unix_millis())
+    }
+}
