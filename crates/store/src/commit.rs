@@ -103,3 +103,71 @@ impl Drop for Ending<'_> {
         self.commit.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "callers at the same time are the matter")]
+    fn callers_at_the_same_time_share_a_round() {
+        let commit = Arc::new(GroupCommit::default());
+        let rounds = Arc::new(AtomicU32::new(0));
+        let (began, has_begun) = channel();
+        let (go_on, may_go_on) = channel::<()>();
+        let first = std::thread::spawn({
+            let (commit, rounds) = (commit.clone(), rounds.clone());
+            move || {
+                commit.sync(|| {
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    began.send(()).unwrap();
+                    may_go_on.recv().unwrap();
+                    Ok(())
+                })
+            }
+        });
+        has_begun.recv().unwrap();
+        // What these wrote came too late for the first round.
+        let others: Vec<_> = (0..8)
+            .map(|_| {
+                let (commit, rounds) = (commit.clone(), rounds.clone());
+                let round = move || {
+                    rounds.fetch_add(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                std::thread::spawn(move || commit.sync(round))
+            })
+            .collect();
+        while commit.waiting() < 8 {
+            std::thread::yield_now();
+        }
+        go_on.send(()).unwrap();
+        for thread in others.into_iter().chain([first]) {
+            thread.join().unwrap().unwrap();
+        }
+        assert_eq!(rounds.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn a_failed_round_is_the_last() {
+        let commit = GroupCommit::default();
+        commit.check().unwrap();
+        let failed = commit.sync(|| Err(std::io::Error::other("no more")));
+        assert!(matches!(failed, Err(StoreError::Failed { reason }) if reason == "no more"));
+        let refused = commit.sync(|| panic!("must not be tried again"));
+        assert!(matches!(refused, Err(StoreError::Failed { .. })));
+        assert!(commit.check().is_err());
+    }
+
+    #[test]
+    fn a_round_that_panics_has_failed() {
+        let commit = GroupCommit::default();
+        let round = std::panic::AssertUnwindSafe(|| commit.sync(|| panic!("as planned")));
+        assert!(std::panic::catch_unwind(round).is_err());
+        assert!(matches!(commit.sync(|| Ok(())), Err(StoreError::Failed { .. })));
+    }
+}

@@ -28,6 +28,8 @@ mod log;
 mod slivers;
 mod state;
 mod store;
+#[cfg(test)]
+mod testing;
 
 pub use entry::{BlobKey, Entry};
 pub use error::{OpenError, StoreError, TransactError};

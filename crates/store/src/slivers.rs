@@ -35,7 +35,7 @@ pub(crate) enum Found<T> {
     Good(T),
     /// Nothing.
     Nothing,
-    /// Not what was written there, for this reason. It is set aside now: the place is empty.
+    /// Not what was written there, for this reason.
     Corrupt(String),
 }
 
@@ -87,6 +87,9 @@ pub(crate) trait SliverStore: Send + Sync {
 
     /// The slivers of a blob. Removes what unfinished puts left.
     fn list(&self, key: BlobKey) -> io::Result<Vec<Listed>>;
+
+    /// Takes what is wrong out of a sliver's place: then there is nothing.
+    fn set_aside(&self, sliver: &SliverAddress) -> io::Result<()>;
 
     /// Removes one sliver.
     fn remove(&self, sliver: &SliverAddress) -> io::Result<()>;

@@ -112,7 +112,7 @@ impl Store {
             }
         }
         let spans = self.log.append(&mut shared.tail, entries).map_err(|error| match error {
-            AppendError::Refused(StoreError::Io(error)) => self.full_or_failed(error),
+            AppendError::Refused(StoreError::Io(error)) => self.disk_error(error),
             AppendError::Refused(error) => error,
             AppendError::Broken(error) => self.commit.fail(&error),
         })?;
@@ -203,7 +203,7 @@ impl Store {
         // Nobody checks a stable blob's slivers at the next start.
         self.slivers
             .put(address, sliver.shape(), sliver.bytes(), stable)
-            .map_err(|error| self.full_or_failed(error))?;
+            .map_err(|error| self.disk_error(error))?;
         if self.shared_mut().state.hold(address) {
             return Ok(());
         }
@@ -226,7 +226,7 @@ impl Store {
         Ok(())
     }
 
-    fn full_or_failed(&self, error: io::Error) -> StoreError {
+    fn disk_error(&self, error: io::Error) -> StoreError {
         let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
         match self.space() {
             Ok(Space { total_bytes, free_bytes }) if full.contains(&error.kind()) => {
@@ -252,21 +252,22 @@ impl Store {
             known.holds(pair, axis).then_some(known.shape())
         };
         let Some(shape) = self.read(held) else { return Ok(None) };
-        let reason = match self.slivers.read(&address, shape, range)? {
-            Found::Good(bytes) => return Ok(Some(bytes)),
-            Found::Corrupt(reason) => reason,
-            // Removed with its blob, or lost by the disk.
-            Found::Nothing if self.read(held).is_none() => return Ok(None),
+        if let Found::Good(bytes) = self.slivers.read(&address, shape, range)? {
+            return Ok(Some(bytes));
+        }
+        // Under the lock and once more: it may have been removed, or replaced by a good one.
+        let mut shared = self.shared_mut();
+        let reason = match self.slivers.check(&address, shape)? {
+            _ if held(&shared.state).is_none() => return Ok(None),
+            Found::Good(()) => "it was, a moment ago".to_owned(),
             Found::Nothing => "it is gone".to_owned(),
+            Found::Corrupt(reason) => reason,
         };
-        self.lost(&address, &reason);
-        Ok(None)
-    }
-
-    fn lost(&self, address: &SliverAddress, reason: &str) {
-        self.corrupt.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(%address, reason, "a sliver is corrupt, it counts as missing");
-        self.shared_mut().state.unhold(address);
+        self.corrupt.fetch_add(1, Ordering::Relaxed);
+        shared.state.unhold(&address);
+        self.slivers.set_aside(&address)?;
+        Ok(None)
     }
 
     /// Slivers found corrupt since the start.

@@ -149,33 +149,11 @@ impl PlainFiles {
         Ok(bytes)
     }
 
-    /// Opens a file and looks at it; sets it aside if that finds it wrong.
-    fn look<T>(
-        &self,
-        sliver: &SliverAddress,
-        look: impl FnOnce(&dyn DiskFile) -> io::Result<Result<T, String>>,
-    ) -> io::Result<Found<T>> {
-        let path = self.path(sliver);
-        let file = match self.disk.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
-            opened => opened?,
-        };
-        match look(file.as_ref())? {
-            Ok(value) => Ok(Found::Good(value)),
-            Err(reason) => {
-                self.set_aside(sliver, &path)?;
-                Ok(Found::Corrupt(reason))
-            }
+    fn open_file(&self, sliver: &SliverAddress) -> io::Result<Option<Box<dyn DiskFile>>> {
+        match self.disk.open(&self.path(sliver)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
         }
-    }
-
-    fn set_aside(&self, sliver: &SliverAddress, path: &Path) -> io::Result<()> {
-        let name = format!("{}-{}", sliver.key, file_name(sliver));
-        let kept = self.disk.list(&self.corrupt).map_or(usize::MAX, |kept| kept.len());
-        if kept < MOST_CORRUPT_FILES && self.disk.rename(path, &self.corrupt.join(name)).is_ok() {
-            return Ok(());
-        }
-        ignore_missing(self.disk.remove_file(path))
     }
 
     fn remove_entries(&self, directory: &Path) -> io::Result<()> {
@@ -236,15 +214,19 @@ impl SliverStore for PlainFiles {
         shape: ExtentShape,
         range: Range<usize>,
     ) -> io::Result<Found<Vec<u8>>> {
-        self.look(sliver, |file| Ok(self.read_checked(file, sliver, shape, &range)))
+        let Some(file) = self.open_file(sliver)? else { return Ok(Found::Nothing) };
+        let read = self.read_checked(file.as_ref(), sliver, shape, &range);
+        Ok(read.map_or_else(Found::Corrupt, Found::Good))
     }
 
     fn check(&self, sliver: &SliverAddress, shape: ExtentShape) -> io::Result<Found<()>> {
+        let Some(file) = self.open_file(sliver)? else { return Ok(Found::Nothing) };
         let whole = 0..usize::MAX;
-        self.look(sliver, |file| match self.read_checked(file, sliver, shape, &whole) {
-            Ok(_) => file.sync().map(Ok),
-            Err(reason) => Ok(Err(reason)),
-        })
+        if let Err(reason) = self.read_checked(file.as_ref(), sliver, shape, &whole) {
+            return Ok(Found::Corrupt(reason));
+        }
+        file.sync()?;
+        Ok(Found::Good(()))
     }
 
     fn stored_bytes(&self, shape: ExtentShape, axis: Axis) -> u64 {
@@ -309,6 +291,16 @@ impl SliverStore for PlainFiles {
             }
         }
         Ok(listed)
+    }
+
+    fn set_aside(&self, sliver: &SliverAddress) -> io::Result<()> {
+        let path = self.path(sliver);
+        let name = format!("{}-{}", sliver.key, file_name(sliver));
+        let kept = self.disk.list(&self.corrupt).map_or(usize::MAX, |kept| kept.len());
+        if kept < MOST_CORRUPT_FILES && self.disk.rename(&path, &self.corrupt.join(name)).is_ok() {
+            return Ok(());
+        }
+        ignore_missing(self.disk.remove_file(&path))
     }
 
     fn remove(&self, sliver: &SliverAddress) -> io::Result<()> {

@@ -115,10 +115,10 @@ impl Catalog {
     fn certify(&mut self, claim: &SignedClaim, certificate: &Certificate, epochs: &Epochs) {
         let body = &claim.body;
         let state = self.claims.entry(body.claim).or_default();
-        if let Some((known, held)) = &state.certified {
-            if !(newer(epochs, certificate, held) && same_wish(&known.body, body)) {
-                return;
-            }
+        if let Some((known, held)) = &state.certified
+            && !(newer(epochs, certificate, held) && same_wish(&known.body, body))
+        {
+            return;
         }
         state.certified = Some((Arc::new(claim.clone()), Arc::new(certificate.clone())));
         let names = self.names.entry(body.namespace_uid).or_default();

@@ -147,6 +147,7 @@ fn examine(
     let found = slivers.check(sliver, shape)?;
     if let Found::Corrupt(reason) = &found {
         tracing::warn!(%sliver, reason, "a sliver is not whole, it counts as missing");
+        slivers.set_aside(sliver)?;
     }
     Ok(found)
 }
