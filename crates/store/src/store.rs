@@ -143,10 +143,11 @@ impl Store {
 
     fn sync_round(&self) -> io::Result<()> {
         self.slivers.sync()?;
-        let end = self.shared().tail.end;
-        if end > self.shared().tail.durable {
-            self.log.sync()?;
+        let Tail { end, entries_end, durable } = self.shared().tail;
+        if entries_end <= durable {
+            return Ok(());
         }
+        self.log.sync()?;
         let mut shared = self.shared_mut();
         shared.tail.durable = end;
         match self.log.mark(&mut shared.tail) {

@@ -121,7 +121,7 @@ pub(crate) fn geometry() -> Geometry {
 /// An encoded extent of `length` bytes that differ by `seed`.
 pub(crate) fn extent(length: usize, seed: u8) -> EncodedExtent {
     let shape = ExtentShape::new(geometry(), length).unwrap();
-    let data: Vec<u8> = (0..length).map(|at| (at % 251) as u8 ^ seed).collect();
+    let data: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap() ^ seed).collect();
     encode_extent(shape, &data).unwrap()
 }
 
