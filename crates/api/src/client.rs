@@ -139,6 +139,18 @@ impl NodeClient {
         self.send(target, Call::PutExtent { upload, extent }, content).await
     }
 
+    /// As [`Self::put_extent`], for a body that is encoded already: an [`Extent`]'s, made where CPU
+    /// work belongs and kept once.
+    pub async fn put_extent_body(
+        &self,
+        target: &Target,
+        upload: UploadId,
+        extent: ExtentIndex,
+        body: Bytes,
+    ) -> Result<Answer<()>, CallError> {
+        self.send(target, Call::PutExtent { upload, extent }, &EncodedBody(body)).await
+    }
+
     /// [`Route::Finish`](crate::route::Route::Finish).
     pub async fn finish<B: AsRef<[u8]>>(
         &self,
@@ -319,6 +331,17 @@ impl NodeClient {
             Refused::Api(error) => CallError::Api(*error),
             Refused::Protocol(reason) => protocol(reason),
         })
+    }
+}
+
+/// An extent that is encoded already.
+struct EncodedBody(Bytes);
+
+impl Encode for EncodedBody {
+    const MEDIA_TYPE: &'static str = Extent::<Bytes>::MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        self.0.clone()
     }
 }
 

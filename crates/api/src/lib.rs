@@ -24,6 +24,8 @@ pub mod report;
 pub mod role;
 pub mod route;
 pub mod server;
+#[cfg(test)]
+mod testing;
 mod time;
 pub mod tls;
 pub mod transport;

@@ -184,3 +184,6 @@ pub fn peer_of(certificate: &CertificateDer<'_>) -> Result<Peer, TlsError> {
         (Some(_), Some(_)) => Err(none("it has several URIs")),
     }
 }
+
+#[cfg(test)]
+mod tests;
