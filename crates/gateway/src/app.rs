@@ -1,0 +1,130 @@
+//! The gateway's routes, and what every request goes through first.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use floe_api::NodeClient;
+use floe_client::Client;
+use floe_env::Env;
+use floe_model::{BlobName, Namespace, Timestamp};
+use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue};
+
+use crate::auth::{AuthError, Authenticator, User, Verb};
+use crate::metrics::Metrics;
+use crate::objects::BlobObjects;
+use crate::problem::{Kind, Problem};
+use crate::{blobs, put, status};
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What handlers share.
+pub(crate) struct App {
+    /// The world.
+    pub(crate) env: Env,
+    /// The way to single nodes, for their reports.
+    pub(crate) nodes: NodeClient,
+    /// The way to blobs.
+    pub(crate) client: Client,
+    /// Who may.
+    pub(crate) authenticator: Arc<dyn Authenticator>,
+    /// Which claim a name has.
+    pub(crate) objects: Arc<dyn BlobObjects>,
+    /// What is counted.
+    pub(crate) metrics: Metrics,
+}
+
+impl App {
+    /// The time of day.
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp(self.env.clock.unix_millis())
+    }
+
+    /// Who sent the request.
+    pub(crate) async fn user(&self, headers: &HeaderMap) -> Result<User, Problem> {
+        let header = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let token = header.and_then(|value| value.strip_prefix("Bearer ")).ok_or_else(|| {
+            let detail = "send the header Authorization: Bearer TOKEN";
+            Problem::new(Kind::Unauthenticated, detail)
+        })?;
+        self.authenticator.authenticate(token.trim()).await.map_err(refusal)
+    }
+
+    /// Lets the request through if its sender may do this; before anything is looked up.
+    pub(crate) async fn allow(
+        &self,
+        headers: &HeaderMap,
+        verb: Verb,
+        namespace: &Namespace,
+        name: Option<&BlobName>,
+    ) -> Result<(), Problem> {
+        let user = self.user(headers).await?;
+        self.authenticator.authorize(&user, verb, namespace, name).await.map_err(refusal)
+    }
+}
+
+fn refusal(error: AuthError) -> Problem {
+    let kind = match error {
+        AuthError::Unauthenticated(_) => Kind::Unauthenticated,
+        AuthError::Forbidden { .. } => Kind::Forbidden,
+        AuthError::Unavailable(_) => Kind::AuthorizerUnavailable,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+/// The routes of applications.
+pub(crate) fn router(app: Arc<App>) -> Router {
+    let one = get(blobs::read).head(blobs::read).put(put::put).delete(blobs::delete);
+    Router::new()
+        .route("/v1/namespaces/{namespace}/blobs", get(blobs::list))
+        .route("/v1/namespaces/{namespace}/blobs/{name}", one)
+        .route("/v1/namespaces/{namespace}/blobs/{name}/status", get(blobs::blob_status))
+        .route("/v1/status", get(status::committee))
+        .fallback(unknown_path)
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
+        .with_state(app)
+}
+
+async fn unknown_path(request: Request) -> Problem {
+    Problem::new(Kind::NotFound, format!("there is nothing at {}", request.uri().path()))
+}
+
+/// Counts and dresses every answer.
+async fn around(
+    State(app): State<Arc<App>>,
+    path: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let method = request.method().clone();
+    let route = path.map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
+    let id = floe_model::ClaimId(app.env.random.bytes::<16>()).to_string();
+    let started = app.env.clock.monotonic();
+    let mut response = next.run(request).await;
+    let seconds = app.env.clock.monotonic().saturating_sub(started).as_secs_f64();
+    app.metrics.answered(&route, &method, response.status(), seconds);
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    response
+}
+
+/// A path parameter that must parse.
+pub(crate) fn parameter<T>(text: &str) -> Result<T, Problem>
+where
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    text.parse().map_err(|error: T::Err| Problem::new(Kind::InvalidRequest, error.to_string()))
+}
+
+/// JSON with a status.
+pub(crate) fn json(status: http::StatusCode, body: &impl serde::Serialize) -> Response {
+    (status, axum::Json(serde_json::to_value(body).unwrap_or_default())).into_response()
+}

@@ -1,0 +1,359 @@
+//! Reading, listing and deleting blobs.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use floe_client::{
+    Closing, NotEnoughNodes, ReadCheck, ReadError, ReleaseError, Resolution, ResolveError,
+};
+use floe_model::{
+    BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, Release, SignedClaim, Timestamp,
+};
+use futures::StreamExt as _;
+use http::header::{
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH,
+    IF_NONE_MATCH, IF_RANGE, LAST_MODIFIED, RANGE,
+};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, json, parameter};
+use crate::auth::Verb;
+use crate::problem::{Kind, Problem};
+use crate::range::{Wanted, names_tag, wanted};
+
+/// Names of one page of a list.
+const MOST_LISTED: u32 = 1000;
+
+/// What is known of a certified blob.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct BlobStatus {
+    namespace: Namespace,
+    name: BlobName,
+    #[serde(rename = "blobID")]
+    blob: BlobId,
+    size: u64,
+    content_type: String,
+    created: String,
+    #[serde(rename = "claimID")]
+    claim: ClaimId,
+    sha256: String,
+    shards: u16,
+    max_faulty_shards: u16,
+    stripes: u64,
+    certificate_signers: Vec<usize>,
+}
+
+impl BlobStatus {
+    /// The status of a claim with its certificate.
+    pub(crate) fn new(claim: &SignedClaim, certificate: &Certificate) -> Self {
+        let claim = &claim.body;
+        let geometry = certificate.confirmation.geometry;
+        Self {
+            namespace: claim.namespace.clone(),
+            name: claim.name.clone(),
+            blob: claim.blob,
+            size: claim.length,
+            content_type: claim.policy.content_type.clone(),
+            created: time(claim.created),
+            claim: claim.claim,
+            sha256: STANDARD.encode(claim.policy.sha256),
+            shards: geometry.shards(),
+            max_faulty_shards: geometry.faulty(),
+            stripes: floe_model::BlobLayout::new(geometry, claim.length).stripes(),
+            certificate_signers: certificate.signers.positions().collect(),
+        }
+    }
+}
+
+/// How a read is checked.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ReadQuery {
+    #[serde(default)]
+    check: String,
+}
+
+/// `GET` and `HEAD /v1/namespaces/{namespace}/blobs/{name}`.
+pub(crate) async fn read(
+    State(app): State<Arc<App>>,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<ReadQuery>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (claim, _) = found(&app, &headers, Verb::Get, &namespace, &name).await?;
+    let claim = &claim.body;
+    let tag = format!("\"{}\"", claim.blob);
+    let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    if header(IF_MATCH).is_some_and(|tags| !names_tag(tags, &tag, false)) {
+        return Err(Problem::new(Kind::PreconditionFailed, format!("the blob is {tag}")));
+    }
+    if header(IF_NONE_MATCH).is_some_and(|tags| names_tag(tags, &tag, true)) {
+        return answer(claim, &tag, StatusCode::NOT_MODIFIED, Body::empty());
+    }
+    let ranged = header(IF_RANGE).is_none_or(|condition| condition == tag);
+    let (status, range) = match wanted(header(RANGE).filter(|_| ranged), claim.length) {
+        Wanted::Whole => (StatusCode::OK, 0..claim.length),
+        Wanted::Part(range) => (StatusCode::PARTIAL_CONTENT, range),
+        Wanted::Unsatisfiable => return unsatisfiable(claim),
+    };
+    let count = range.end - range.start;
+    let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), claim.length);
+    let body = match method {
+        Method::HEAD => Body::empty(),
+        _ => content(&app, claim, range, &query).await?,
+    };
+    let mut response = answer(claim, &tag, status, body)?;
+    response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(count));
+    if status == StatusCode::PARTIAL_CONTENT {
+        response.headers_mut().insert(CONTENT_RANGE, value(&part)?);
+    }
+    Ok(response)
+}
+
+/// The bytes, counted. The stream breaks off if a check fails: the body is never ended cleanly.
+async fn content(
+    app: &Arc<App>,
+    claim: &Claim,
+    range: std::ops::Range<u64>,
+    query: &ReadQuery,
+) -> Result<Body, Problem> {
+    let check = match query.check.as_str() {
+        "" | "default" => ReadCheck::Default,
+        "strict" => ReadCheck::Strict,
+        other => {
+            let detail = format!("check={other}: want default or strict");
+            return Err(Problem::new(Kind::InvalidRequest, detail));
+        }
+    };
+    let mut stream =
+        app.client.read(claim, range, check).await.map_err(|error| read_problem(&error))?;
+    // The first bytes decide over the status; after that an error can only cut the body off.
+    let first = stream.next().await.transpose().map_err(|error| read_problem(&error))?;
+    let app = Arc::clone(app);
+    let counted = futures::stream::iter(first.map(Ok)).chain(stream).inspect(move |chunk| {
+        if let Ok(chunk) = chunk {
+            app.metrics.sent_bytes.inc_by(chunk.len() as u64);
+        }
+    });
+    Ok(Body::from_stream(counted))
+}
+
+fn answer(claim: &Claim, tag: &str, status: StatusCode, body: Body) -> Result<Response, Problem> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(ETAG, value(tag)?);
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    headers.insert(CONTENT_TYPE, value(&claim.policy.content_type)?);
+    headers.insert(LAST_MODIFIED, value(&http_date(claim.created))?);
+    let digest = format!("sha-256=:{}:", STANDARD.encode(claim.policy.sha256));
+    headers.insert("repr-digest", value(&digest)?);
+    Ok(response)
+}
+
+fn unsatisfiable(claim: &Claim) -> Result<Response, Problem> {
+    use axum::response::IntoResponse as _;
+    let detail = format!("the blob has {} bytes", claim.length);
+    let mut response = Problem::new(Kind::RangeNotSatisfiable, detail).into_response();
+    let range = value(&format!("bytes */{}", claim.length))?;
+    response.headers_mut().insert(CONTENT_RANGE, range);
+    Ok(response)
+}
+
+/// `GET /v1/namespaces/{namespace}/blobs/{name}/status`.
+pub(crate) async fn blob_status(
+    State(app): State<Arc<App>>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (claim, certificate) = found(&app, &headers, Verb::Get, &namespace, &name).await?;
+    Ok(json(StatusCode::OK, &BlobStatus::new(&claim, &certificate)))
+}
+
+/// What to delete.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct DeleteQuery {
+    #[serde(default)]
+    unfinished: bool,
+}
+
+/// `DELETE /v1/namespaces/{namespace}/blobs/{name}`: 202 when nodes worth n-f shards hold the
+/// release.
+pub(crate) async fn delete(
+    State(app): State<Arc<App>>,
+    Path((namespace, name)): Path<(String, String)>,
+    Query(query): Query<DeleteQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    if query.unfinished {
+        return release_unfinished(&app, &headers, &namespace, &name).await;
+    }
+    let (claim, _) = found(&app, &headers, Verb::Delete, &namespace, &name).await?;
+    let tag = format!("\"{}\"", claim.body.blob);
+    let condition = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
+    if condition.is_some_and(|tags| !names_tag(tags, &tag, false)) {
+        return Err(Problem::new(Kind::PreconditionFailed, format!("the blob is {tag}")));
+    }
+    let release = release_of(&claim.body, app.now());
+    app.client.release(&release).await.map_err(|error| release_problem(&error))?;
+    Ok(json(StatusCode::ACCEPTED, &Released { name: claim.body.name, blob: Some(claim.body.blob) }))
+}
+
+#[derive(Serialize)]
+struct Released {
+    name: BlobName,
+    #[serde(rename = "blobID", skip_serializing_if = "Option::is_none")]
+    blob: Option<BlobId>,
+}
+
+fn release_of(claim: &Claim, now: Timestamp) -> Release {
+    Release {
+        claim: claim.claim,
+        namespace_uid: claim.namespace_uid,
+        name: claim.name.clone(),
+        created: claim.created,
+        signed: now,
+    }
+}
+
+/// Ends a write that was never certified, so that the name can be written again. The claim is
+/// closed first: a certificate that turns up then is honoured instead.
+async fn release_unfinished(
+    app: &App,
+    headers: &HeaderMap,
+    namespace: &str,
+    name: &str,
+) -> Result<Response, Problem> {
+    let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
+    app.allow(headers, Verb::Delete, &namespace, Some(&name)).await?;
+    let uid = app.objects.namespace_uid(&namespace);
+    let resolution = app.client.resolve(uid, &name).await;
+    let Resolution::Absent { last_release } =
+        resolution.map_err(|error| resolve_problem(&error))?
+    else {
+        let detail = format!("{namespace}/{name} is certified: delete it without ?unfinished=true");
+        return Err(Problem::new(Kind::PreconditionFailed, detail));
+    };
+    let object = app.objects.open(&uid, &name, last_release.as_deref(), app.now());
+    let closing = app.client.close(object.claim).await.map_err(|error| too_few_to_write(&error))?;
+    if let Closing::Certified(certified) = closing {
+        let blob = certified.0.body.blob;
+        let detail = format!("{namespace}/{name} was certified as {blob} after all");
+        return Err(Problem::new(Kind::PreconditionFailed, detail));
+    }
+    let release = Release {
+        claim: object.claim,
+        namespace_uid: uid,
+        name: name.clone(),
+        created: object.created,
+        signed: app.now(),
+    };
+    app.client.release(&release).await.map_err(|error| release_problem(&error))?;
+    Ok(json(StatusCode::ACCEPTED, &Released { name, blob: None }))
+}
+
+/// Which names to list.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct ListQuery {
+    limit: Option<u32>,
+    #[serde(default, rename = "continue")]
+    after: String,
+}
+
+/// `GET /v1/namespaces/{namespace}/blobs`.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Path(namespace): Path<String>,
+    Query(query): Query<ListQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let namespace: Namespace = parameter(&namespace)?;
+    app.allow(&headers, Verb::List, &namespace, None).await?;
+    let after = match query.after.as_str() {
+        "" => None,
+        name => Some(parameter::<BlobName>(name)?),
+    };
+    let limit = query.limit.unwrap_or(MOST_LISTED).clamp(1, MOST_LISTED);
+    let uid = app.objects.namespace_uid(&namespace);
+    let page = app.client.list(uid, after, limit).await.map_err(|error| resolve_problem(&error))?;
+    let items: Vec<BlobStatus> =
+        page.found.iter().map(|(claim, certificate)| BlobStatus::new(claim, certificate)).collect();
+    let next = page.next.map(|name| name.to_string()).unwrap_or_default();
+    let body = serde_json::json!({"items": items, "metadata": {"continue": next}});
+    Ok(json(StatusCode::OK, &body))
+}
+
+/// The certified blob of a name, for those who may.
+async fn found(
+    app: &App,
+    headers: &HeaderMap,
+    verb: Verb,
+    namespace: &str,
+    name: &str,
+) -> Result<(SignedClaim, Certificate), Problem> {
+    let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
+    app.allow(headers, verb, &namespace, Some(&name)).await?;
+    let uid = app.objects.namespace_uid(&namespace);
+    match app.client.resolve(uid, &name).await.map_err(|error| resolve_problem(&error))? {
+        Resolution::Found(certified) => Ok(*certified),
+        Resolution::Absent { .. } => {
+            Err(Problem::new(Kind::NotFound, format!("there is no blob {namespace}/{name}")))
+        }
+    }
+}
+
+fn too_few_to_write(error: &NotEnoughNodes) -> Problem {
+    Problem::new(Kind::WriteQuorumMissing, format!("{error}; reads go on"))
+}
+
+fn release_problem(error: &ReleaseError) -> Problem {
+    match error {
+        ReleaseError::NotEnoughNodes(few) => too_few_to_write(few),
+        ReleaseError::NotRegistrar => Problem::new(Kind::Internal, error.to_string()),
+    }
+}
+
+/// Why a name is not resolved.
+pub(crate) fn resolve_problem(error: &ResolveError) -> Problem {
+    let kind = match error {
+        ResolveError::NotEnoughNodes(_) => Kind::ReadQuorumMissing,
+        ResolveError::Unresolved { .. } => Kind::Unresolved,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+fn read_problem(error: &ReadError) -> Problem {
+    let kind = match error {
+        ReadError::OutOfRange { .. } => Kind::RangeNotSatisfiable,
+        ReadError::NoManifest { .. }
+        | ReadError::NoMetadata { .. }
+        | ReadError::NotEnoughSlivers { .. } => Kind::NotEnoughSlivers,
+        ReadError::Inconsistent { .. } => Kind::InconsistentBlob,
+        ReadError::Compute(_) | ReadError::Stopped => Kind::Internal,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+fn value(text: &str) -> Result<HeaderValue, Problem> {
+    HeaderValue::from_str(text)
+        .map_err(|_| Problem::new(Kind::Internal, "a header cannot be written"))
+}
+
+fn time(at: Timestamp) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
+}
+
+fn http_date(at: Timestamp) -> String {
+    let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_millisecond(millis)
+        .map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .unwrap_or_default()
+}

@@ -1,0 +1,28 @@
+//! What applications talk to: blobs by namespace and name over HTTPS, with a bearer token.
+//!
+//! | method, path | does |
+//! |---|---|
+//! | `PUT /v1/namespaces/{ns}/blobs/{name}` | writes: 201 when certified, 200 if the name has these bytes |
+//! | `GET`, `HEAD` the same | reads, whole or one range |
+//! | `DELETE` the same | releases; `?unfinished=true` frees a name from a write that never ended |
+//! | `GET …/blobs/{name}/status` | what is known of a blob |
+//! | `GET /v1/namespaces/{ns}/blobs` | lists, paged |
+//! | `GET /v1/status` | the committee as its nodes report it |
+//!
+//! Access is by namespace and name: a sender who may not use a namespace learns nothing of what is
+//! in it. The gateway keeps no state; any number of them may run.
+
+mod app;
+mod auth;
+mod blobs;
+mod gateway;
+mod metrics;
+mod objects;
+mod probes;
+mod problem;
+mod put;
+mod range;
+mod status;
+
+pub use auth::{AuthError, Authenticator, TokenFile, User, Verb};
+pub use gateway::{Config, Gateway, StartError};

@@ -1,0 +1,181 @@
+//! Errors of the gateway as RFC 9457 problem details.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+/// The kinds of problems. The slug is the last part of the `type` URI and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The request makes no sense.
+    InvalidRequest,
+    /// No acceptable token.
+    Unauthenticated,
+    /// Not allowed.
+    Forbidden,
+    /// No such blob.
+    NotFound,
+    /// The name holds other bytes.
+    ContentDiffers,
+    /// An unfinished write of other bytes holds the name.
+    WriteUnfinished,
+    /// A condition of the request does not hold.
+    PreconditionFailed,
+    /// The range lies outside of the blob.
+    RangeNotSatisfiable,
+    /// The body is not what its digest says.
+    DigestMismatch,
+    /// The body broke off.
+    BodyIncomplete,
+    /// The blob's encoding is provably wrong.
+    InconsistentBlob,
+    /// Too busy.
+    Overloaded,
+    /// Too few nodes to write.
+    WriteQuorumMissing,
+    /// Too few nodes to know.
+    ReadQuorumMissing,
+    /// Too few slivers to read.
+    NotEnoughSlivers,
+    /// Nodes disagree about an old claim.
+    Unresolved,
+    /// Tokens cannot be checked.
+    AuthorizerUnavailable,
+    /// The nodes' disks are full.
+    Full,
+    /// A bug.
+    Internal,
+}
+
+impl Kind {
+    const fn describe(self) -> (StatusCode, &'static str, &'static str) {
+        match self {
+            Self::InvalidRequest => {
+                (StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid")
+            }
+            Self::Unauthenticated => {
+                (StatusCode::UNAUTHORIZED, "unauthenticated", "No acceptable bearer token")
+            }
+            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
+            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such blob"),
+            Self::ContentDiffers => {
+                (StatusCode::CONFLICT, "content-differs", "The name holds other bytes")
+            }
+            Self::WriteUnfinished => (
+                StatusCode::CONFLICT,
+                "write-unfinished",
+                "Another write of this name is unfinished",
+            ),
+            Self::PreconditionFailed => (
+                StatusCode::PRECONDITION_FAILED,
+                "precondition-failed",
+                "A condition does not hold",
+            ),
+            Self::RangeNotSatisfiable => (
+                StatusCode::RANGE_NOT_SATISFIABLE,
+                "range-not-satisfiable",
+                "The range lies outside of the blob",
+            ),
+            Self::DigestMismatch => {
+                (StatusCode::UNPROCESSABLE_ENTITY, "digest-mismatch", "The digest does not match")
+            }
+            Self::BodyIncomplete => {
+                (StatusCode::BAD_REQUEST, "body-incomplete", "The body broke off")
+            }
+            Self::InconsistentBlob => {
+                (StatusCode::GONE, "inconsistent-blob", "The blob is provably wrongly encoded")
+            }
+            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy"),
+            Self::WriteQuorumMissing => {
+                (StatusCode::SERVICE_UNAVAILABLE, "write-quorum-missing", "Writes are stopped")
+            }
+            Self::ReadQuorumMissing => {
+                (StatusCode::SERVICE_UNAVAILABLE, "read-quorum-missing", "Names cannot be resolved")
+            }
+            Self::NotEnoughSlivers => {
+                (StatusCode::SERVICE_UNAVAILABLE, "not-enough-slivers", "Too few slivers answer")
+            }
+            Self::Unresolved => {
+                (StatusCode::SERVICE_UNAVAILABLE, "unresolved", "Nodes do not agree yet")
+            }
+            Self::AuthorizerUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "authorizer-unavailable",
+                "Tokens cannot be checked",
+            ),
+            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full", "The nodes' disks are full"),
+            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gateway failed"),
+        }
+    }
+
+    /// Seconds after which another try makes sense.
+    const fn retry_after_seconds(self) -> Option<u32> {
+        match self {
+            Self::Overloaded => Some(1),
+            Self::Unresolved | Self::AuthorizerUnavailable => Some(5),
+            Self::WriteQuorumMissing | Self::ReadQuorumMissing | Self::NotEnoughSlivers => Some(10),
+            _ => None,
+        }
+    }
+}
+
+/// A problem of one request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What kind.
+    pub kind: Kind,
+    /// What happened, to what, and what to do next.
+    pub detail: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Body<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_seconds: Option<u32>,
+}
+
+impl Problem {
+    /// A problem of a kind.
+    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into() }
+    }
+
+    /// The HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        self.kind.describe().0
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, slug, title) = self.kind.describe();
+        let retry_after_seconds = self.kind.retry_after_seconds();
+        let body = Body {
+            r#type: format!("https://floe.dev/problems/{slug}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.detail,
+            reason: format!("{:?}", self.kind),
+            retry_after_seconds,
+        };
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = (status, json).into_response();
+        let headers = response.headers_mut();
+        let json = HeaderValue::from_static("application/problem+json");
+        headers.insert(header::CONTENT_TYPE, json);
+        if let Some(seconds) = retry_after_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.kind == Kind::Unauthenticated {
+            let challenge = HeaderValue::from_static("Bearer realm=\"floe\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}

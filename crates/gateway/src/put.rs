@@ -1,0 +1,224 @@
+//! Writing: PUT of a blob under its name.
+
+use std::sync::Arc;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use floe_client::{BoxError, Resolution, Wish, WriteError, Written};
+use floe_model::{BlobName, Certificate, Namespace, NamespaceUid, SignedClaim, SignedRelease};
+use futures::{Stream, StreamExt as _};
+use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use sha2::{Digest as _, Sha256};
+
+use crate::app::{App, json, parameter};
+use crate::auth::Verb;
+use crate::blobs::{BlobStatus, resolve_problem};
+use crate::problem::{Kind, Problem};
+
+/// The media type of content that has none.
+const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
+
+/// `PUT /v1/namespaces/{namespace}/blobs/{name}`: 201 when it is certified, 200 when the name
+/// already has these bytes.
+pub(crate) async fn put(
+    State(app): State<Arc<App>>,
+    Path((namespace, name)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
+    app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
+    let wanted = WantedDigest::of(&headers)?;
+    let uid = app.objects.namespace_uid(&namespace);
+    let body = Checked::new(Arc::clone(&app), body, wanted).stream();
+    match app.client.resolve(uid, &name).await.map_err(|error| resolve_problem(&error))? {
+        Resolution::Found(certified) if headers.contains_key(IF_NONE_MATCH) => {
+            let detail = format!("{namespace}/{name} exists as {}", certified.0.body.blob);
+            Err(Problem::new(Kind::PreconditionFailed, detail))
+        }
+        Resolution::Found(certified) => compare(&certified.0, &certified.1, body).await,
+        Resolution::Absent { last_release } => {
+            let wish = wish(&app, namespace, name, uid, last_release.as_deref(), &headers)?;
+            write(&app, wish, body).await
+        }
+    }
+}
+
+fn wish(
+    app: &App,
+    namespace: Namespace,
+    name: BlobName,
+    namespace_uid: NamespaceUid,
+    last_release: Option<&SignedRelease>,
+    headers: &HeaderMap,
+) -> Result<Wish, Problem> {
+    let content_type = headers.get(CONTENT_TYPE).map_or(Ok(DEFAULT_CONTENT_TYPE), |value| {
+        let text = value.to_str().ok();
+        text.filter(|text| text.len() <= floe_model::claim::LONGEST_CONTENT_TYPE_BYTES).ok_or_else(
+            || Problem::new(Kind::InvalidRequest, "Content-Type: at most 255 ASCII characters"),
+        )
+    })?;
+    let object = app.objects.open(&namespace_uid, &name, last_release, app.now());
+    Ok(Wish {
+        namespace,
+        namespace_uid,
+        name,
+        claim: object.claim,
+        created: object.created,
+        content_type: content_type.to_owned(),
+    })
+}
+
+async fn write(
+    app: &App,
+    wish: Wish,
+    body: impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin + 'static,
+) -> Result<Response, Problem> {
+    app.metrics.writes.inc();
+    let written = app.client.write(wish, body).await;
+    app.metrics.writes.dec();
+    let Written { claim, certificate, .. } = written.map_err(write_problem)?;
+    let status = BlobStatus::new(&claim, &certificate);
+    let mut response = json(StatusCode::CREATED, &status);
+    let location = format!("/v1/namespaces/{}/blobs/{}", claim.body.namespace, claim.body.name);
+    if let Ok(location) = HeaderValue::from_str(&location) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// The name has content: the same bytes are fine, others are a conflict. Nothing is stored.
+async fn compare(
+    claim: &SignedClaim,
+    certificate: &Certificate,
+    mut body: impl Stream<Item = Result<Bytes, BoxError>> + Unpin,
+) -> Result<Response, Problem> {
+    let mut digest = Sha256::new();
+    let mut length = 0_u64;
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|error| body_problem(error.as_ref()))?;
+        digest.update(&chunk);
+        length += chunk.len() as u64;
+        if length > claim.body.length {
+            break;
+        }
+    }
+    let same = length == claim.body.length
+        && <[u8; 32]>::from(digest.finalize()) == claim.body.policy.sha256;
+    if !same {
+        let detail = format!(
+            "{}/{} holds other bytes ({}, {} bytes); bytes never change under a name: use a new \
+             name, or delete this one first",
+            claim.body.namespace, claim.body.name, claim.body.blob, claim.body.length
+        );
+        return Err(Problem::new(Kind::ContentDiffers, detail));
+    }
+    Ok(json(StatusCode::OK, &BlobStatus::new(claim, certificate)))
+}
+
+/// The digest that the sender promises: `Repr-Digest` or `Content-Digest`, SHA-256.
+struct WantedDigest(Option<[u8; 32]>);
+
+impl WantedDigest {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let header = headers.get("repr-digest").or_else(|| headers.get("content-digest"));
+        let Some(header) = header else { return Ok(Self(None)) };
+        let text = header.to_str().unwrap_or_default();
+        let entry = text.split(',').map(str::trim).find_map(|one| one.strip_prefix("sha-256=:"));
+        // Other algorithms are allowed beside it, and cannot be checked.
+        let Some(entry) = entry else { return Ok(Self(None)) };
+        let mut digest = [0; 32];
+        match STANDARD.decode_slice(entry.trim_end_matches(':'), &mut digest) {
+            Ok(32) => Ok(Self(Some(digest))),
+            _ => {
+                let detail = "the digest is not sha-256=:<44 characters of base64>:";
+                Err(Problem::new(Kind::InvalidRequest, detail))
+            }
+        }
+    }
+}
+
+/// The bytes are not those of the promised digest.
+#[derive(Debug, thiserror::Error)]
+#[error("the body has the SHA-256 {found}, its digest header says {wanted}; nothing was certified")]
+struct DigestMismatch {
+    found: String,
+    wanted: String,
+}
+
+/// A body that is counted, and whose last chunk is handed on only if the digest agrees.
+struct Checked {
+    app: Arc<App>,
+    body: BodyDataStream,
+    digest: Option<Sha256>,
+    wanted: WantedDigest,
+}
+
+impl Checked {
+    fn new(app: Arc<App>, body: Body, wanted: WantedDigest) -> Self {
+        let digest = wanted.0.is_some().then(Sha256::new);
+        Self { app, body: body.into_data_stream(), digest, wanted }
+    }
+
+    fn stream(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin + 'static {
+        Box::pin(futures::stream::unfold(Some(self), async |state| {
+            let mut state = state?;
+            match state.body.next().await {
+                Some(Ok(chunk)) => {
+                    state.app.metrics.received_bytes.inc_by(chunk.len() as u64);
+                    if let Some(digest) = &mut state.digest {
+                        digest.update(&chunk);
+                    }
+                    Some((Ok(chunk), Some(state)))
+                }
+                Some(Err(error)) => Some((Err(error.into()), None)),
+                None => state.verdict().map(|error| (Err(error), None)),
+            }
+        }))
+    }
+
+    fn verdict(self) -> Option<BoxError> {
+        let (digest, wanted) = (self.digest?, self.wanted.0?);
+        let found: [u8; 32] = digest.finalize().into();
+        let shown = |bytes: [u8; 32]| STANDARD.encode(bytes);
+        (found != wanted)
+            .then(|| DigestMismatch { found: shown(found), wanted: shown(wanted) }.into())
+    }
+}
+
+fn body_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
+    let kind =
+        if error.is::<DigestMismatch>() { Kind::DigestMismatch } else { Kind::BodyIncomplete };
+    Problem::new(kind, error.to_string())
+}
+
+fn write_problem(error: WriteError) -> Problem {
+    let detail = error.to_string();
+    let kind = match error {
+        WriteError::Body(source) => return body_problem(source.as_ref()),
+        WriteError::NotEnoughNodes(_) => Kind::WriteQuorumMissing,
+        WriteError::StorageFull(_) => Kind::Full,
+        WriteError::ClaimBound { .. }
+        | WriteError::ClaimConflicted { .. }
+        | WriteError::ClaimClosed { .. } => {
+            let next =
+                "release the name with ?unfinished=true (floe rm --unfinished), then write again";
+            return Problem::new(Kind::WriteUnfinished, format!("{detail}; {next}"));
+        }
+        WriteError::ClaimReleased { .. } => {
+            return Problem::new(Kind::WriteUnfinished, format!("{detail}; write it again"));
+        }
+        WriteError::ContentType { .. } | WriteError::TooLong => Kind::InvalidRequest,
+        WriteError::StatementRefused { .. }
+        | WriteError::NotRegistrar
+        | WriteError::Encoding(_)
+        | WriteError::Compute(_)
+        | WriteError::Stopped => Kind::Internal,
+    };
+    Problem::new(kind, detail)
+}
