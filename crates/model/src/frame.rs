@@ -230,13 +230,29 @@ mod tests {
     }
 
     #[test]
+    fn crc32c_is_the_bit_by_bit_one_at_every_length() {
+        let bytes: Vec<u8> = (0_u8..251).cycle().take(CHUNK_BYTES).collect();
+        let mut slow = u32::MAX;
+        for (length, &byte) in bytes.iter().enumerate() {
+            if length < 300 || length.is_power_of_two() {
+                assert_eq!(crc32c(&bytes[..length]), (!slow).to_le_bytes(), "{length} bytes");
+            }
+            slow ^= u32::from(byte);
+            for _ in 0..8 {
+                slow = (slow >> 1) ^ if slow & 1 == 1 { 0x82f6_3b78 } else { 0 };
+            }
+        }
+        assert_eq!(crc32c(&bytes), (!slow).to_le_bytes());
+    }
+
+    #[test]
     fn a_frame_has_fixed_bytes() {
         let mut bytes = Vec::new();
         write_frame(&mut bytes, 7, b"k", b"payload");
         assert_eq!(
             hex::encode(&bytes),
             "464c4f4501000700010000000700000000000000\
-             6bb99ff4c67061796c6f6164b96b1bb8",
+             6b8231539c7061796c6f61647069e3f4",
         );
     }
 
@@ -258,7 +274,7 @@ mod tests {
             at in any::<prop::sample::Index>(),
             bit in 0_u8..8,
         ) {
-            let payload: Vec<u8> = (0..length).map(|byte: usize| (byte % 251) as u8).collect();
+            let payload: Vec<u8> = (0_u8..251).cycle().take(length).collect();
             let frame = Frame { kind: 3, head, payload };
             let mut bytes = Vec::new();
             frame.write(&mut bytes);
