@@ -1,0 +1,267 @@
+//! The command line.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+use clap::builder::FalseyValueParser;
+use clap::{Args, Parser, Subcommand};
+
+/// Recoverable blob storage: what is missing can always be rebuilt.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 3 not enough nodes, 4 not found or forbidden.
+#[derive(Debug, Parser)]
+#[command(name = "floe", version, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// How it is logged.
+    #[command(flatten)]
+    pub(crate) log: LogArguments,
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What is logged on standard error, and how.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LogArguments {
+    /// What is logged, such as `info` or `warn,floe_sidecar=debug` [default: info for servers, warn for the rest]
+    #[arg(
+        long = "log",
+        global = true,
+        env = "RUST_LOG",
+        value_name = "FILTER",
+        hide_env_values = true
+    )]
+    pub(crate) filter: Option<String>,
+    /// Log lines as JSON
+    #[arg(long = "log-json", global = true, env = "FLOE_LOG_JSON", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    pub(crate) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Store a file as a blob, under its own name unless another is given
+    Put(PutArguments),
+    /// Write a blob to a file, or to standard output
+    Get(GetArguments),
+    /// List the blobs of a namespace
+    Ls(LsArguments),
+    /// Release a blob
+    Rm(RmArguments),
+    /// Show what is known of a blob
+    Stat(StatArguments),
+    /// Show the committee: nodes, what they owe and hold, what data and writes survive
+    Status(StatusArguments),
+    /// Compute the blob id of a file; nothing is sent
+    Id(IdArguments),
+    /// Run a whole committee and its gateway in this process
+    Standalone(StandaloneArguments),
+    /// Make or form a committee of separate processes
+    Committee(CommitteeArguments),
+    /// Run one storage node
+    Sidecar(ServerArguments),
+    /// Run a gateway
+    Gateway(ServerArguments),
+}
+
+/// Where the gateway is, and who asks.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct GatewayArguments {
+    /// The gateway's address, such as `https://127.0.0.1:8443`
+    #[arg(long, env = "FLOE_URL", value_name = "URL")]
+    pub(crate) url: String,
+    /// File with the gateway's certificate authority
+    #[arg(long, env = "FLOE_CA", value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// File with the bearer token
+    #[arg(long, env = "FLOE_TOKEN_FILE", value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// The bearer token itself
+    #[arg(long, env = "FLOE_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+    /// The namespace of names that have none
+    #[arg(long, short, env = "FLOE_NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `floe put`.
+#[derive(Debug, Args)]
+pub(crate) struct PutArguments {
+    /// `[[NAMESPACE/]NAME] FILE`; `-` reads standard input and wants a name
+    #[arg(value_name = "[NAME] FILE", num_args = 1..=2, required = true)]
+    pub(crate) words: Vec<String>,
+    /// Media type of the content
+    #[arg(long, default_value = "application/octet-stream")]
+    pub(crate) content_type: String,
+    /// Where to.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArguments {
+    /// `[NAMESPACE/]NAME`
+    pub(crate) blob: String,
+    /// File to write; `-`, the default, is standard output
+    #[arg(default_value = "-")]
+    pub(crate) file: String,
+    /// Bytes `FIRST-LAST`, `FIRST-` or `-COUNT`
+    #[arg(long, allow_hyphen_values = true)]
+    pub(crate) range: Option<String>,
+    /// Where from.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe ls`.
+#[derive(Debug, Args)]
+pub(crate) struct LsArguments {
+    /// The namespace [default: that of --namespace]
+    #[arg(value_name = "NAMESPACE")]
+    pub(crate) which: Option<String>,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe rm`.
+#[derive(Debug, Args)]
+pub(crate) struct RmArguments {
+    /// `[NAMESPACE/]NAME`
+    pub(crate) blob: String,
+    /// Release the name from a write that was never finished
+    #[arg(long)]
+    pub(crate) unfinished: bool,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe stat`.
+#[derive(Debug, Args)]
+pub(crate) struct StatArguments {
+    /// `[NAMESPACE/]NAME`
+    pub(crate) blob: String,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe status`.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArguments {
+    /// Where.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
+/// `floe id`.
+#[derive(Debug, Args)]
+pub(crate) struct IdArguments {
+    /// The file; `-` is standard input
+    pub(crate) file: String,
+    /// Shards of the committee: an id depends on them
+    #[arg(long, default_value_t = 10)]
+    pub(crate) shards: u16,
+    /// Faulty shards the committee tolerates [default: (shards - 1) / 3]
+    #[arg(long)]
+    pub(crate) max_faulty_shards: Option<u16>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A committee on this machine.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SizeArguments {
+    /// Storage nodes, from 4 up [default: 4, or as many as the directory holds]
+    #[arg(long)]
+    pub(crate) nodes: Option<u16>,
+    /// Shards, for the committee's life [default: 10, or as many as the directory holds]
+    #[arg(long)]
+    pub(crate) shards: Option<u16>,
+    /// Where all of it lives
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Where the gateway listens [default: 127.0.0.1:8443, or as before]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// The first of consecutive addresses: one per node (ports 7443 and 9090), then one for the
+    /// gateway's metrics (9090) [default: drawn from 127.0.0.0/8, or as before]
+    #[arg(long, value_name = "IP")]
+    pub(crate) first_address: Option<IpAddr>,
+}
+
+/// `floe standalone`.
+#[derive(Debug, Args)]
+pub(crate) struct StandaloneArguments {
+    /// What to run.
+    #[command(flatten)]
+    pub(crate) size: SizeArguments,
+    /// When to end.
+    #[command(flatten)]
+    pub(crate) end: EndArguments,
+}
+
+/// `floe committee`.
+#[derive(Debug, Args)]
+pub(crate) struct CommitteeArguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: CommitteeCommand,
+}
+
+/// What to do with a committee.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CommitteeCommand {
+    /// Make trust, addresses and directories; then start the sidecars and form it
+    Init(SizeArguments),
+    /// Agree on epoch record 0 with the running sidecars; safe to repeat
+    Form(FormArguments),
+}
+
+/// `floe committee form`.
+#[derive(Debug, Args)]
+pub(crate) struct FormArguments {
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// How long to wait for nodes
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) wait: u64,
+}
+
+/// `floe sidecar` and `floe gateway`.
+#[derive(Debug, Args)]
+pub(crate) struct ServerArguments {
+    /// The directory that `committee init` made for it
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// When to end.
+    #[command(flatten)]
+    pub(crate) end: EndArguments,
+}
+
+/// When a server ends, besides SIGTERM and Ctrl-C.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct EndArguments {
+    /// End when standard input does: a parent's pipe closes however the parent ends
+    #[arg(long)]
+    pub(crate) until_stdin_ends: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,105 @@
+//! What commands print on standard output.
+
+use std::io::Write as _;
+
+use serde_json::Value;
+
+/// One line.
+pub(crate) fn line(text: &str) -> anyhow::Result<()> {
+    writeln!(std::io::stdout().lock(), "{text}")?;
+    Ok(())
+}
+
+/// JSON, indented.
+pub(crate) fn json(value: &Value) -> anyhow::Result<()> {
+    line(&serde_json::to_string_pretty(value)?)
+}
+
+/// A member that is text; empty if it is not there.
+pub(crate) fn text(value: &Value, member: &str) -> String {
+    value.get(member).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// A member that is a number; 0 if it is not there.
+pub(crate) fn number(value: &Value, member: &str) -> u64 {
+    value.get(member).and_then(Value::as_u64).unwrap_or_default()
+}
+
+/// Bytes as people read them: `4.2 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift != 0) else {
+        return format!("{bytes} B");
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+}
+
+/// A table with left-aligned columns.
+pub(crate) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> anyhow::Result<()> {
+    let mut lines = vec![head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()];
+    lines.extend(rows);
+    let width = |column: usize| {
+        lines.iter().filter_map(|cells| cells.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
+    for cells in &lines {
+        let padded = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
+        line(padded.collect::<Vec<_>>().join("   ").trim_end())?;
+    }
+    Ok(())
+}
+
+/// The members of an object, one a line.
+pub(crate) fn fields(value: &Value) -> anyhow::Result<()> {
+    for (member, value) in value.as_object().into_iter().flatten() {
+        let shown = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        line(&format!("{member:16} {shown}"))?;
+    }
+    Ok(())
+}
+
+/// A committee's status.
+pub(crate) fn committee(status: &Value) -> anyhow::Result<()> {
+    let committee = text(status, "committee");
+    line(&format!(
+        "COMMITTEE {committee} · epoch {} · {} shards, f = {}",
+        number(status, "epoch"),
+        number(status, "shards"),
+        number(status, "faulty"),
+    ))?;
+    line(&format!("VERDICT   {}", text(status, "verdict")))?;
+    line(&format!("SURVIVES  {}", text(status, "survives")))?;
+    let nodes = status.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
+    let rows = nodes.iter().map(|node| {
+        vec![
+            text(node, "node"),
+            text(node, "state"),
+            number(node, "shards").to_string(),
+            format!("{}/{}", number(node, "sliversHeld"), number(node, "sliversOwed")),
+            size(number(node, "bytesHeld")),
+            text(node, "repair"),
+            text(node, "detail"),
+        ]
+    });
+    table(&["NODE", "STATE", "SHARDS", "HELD/OWED", "BYTES", "REPAIR", ""], rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1_572_864, "1.5 MiB"),
+            (4_509_715_660, "4.1 GiB"),
+            (u64::MAX, "16777215.9 TiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Starting storage nodes, gateways and committees from their directories, and ending them.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use floe_api::{NodeClient, Role, Target, TransportLimits};
+use floe_client::Budget;
+use floe_env::{Env, read_file, real_env};
+use floe_gateway::{Gateway, TokenFile};
+use floe_model::Incarnation;
+use floe_model::keys::RegistrarKey;
+use floe_model::record::Policy;
+use floe_sidecar::{Limits, Sidecar};
+use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
+use tokio::io::AsyncReadExt as _;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::EndArguments;
+use crate::committee_dir::{CommitteeDir, GatewayFile, NodeFile, read_json, read_tls};
+use crate::exit::{Ended, Exit};
+
+/// How long the steward waits for nodes before it says for whom.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Bytes of a registrar's key, in hexadecimal.
+const LARGEST_KEY_FILE_BYTES: u64 = 256;
+
+/// The real world, for so many servers in this process.
+pub(crate) fn env(servers: usize) -> anyhow::Result<Env> {
+    // Some threads wait for the disk while others compute.
+    let cores = available_parallelism().map_or(1, std::num::NonZero::get);
+    real_env(cores + 1 + servers).context("the threads for CPU work cannot be started")
+}
+
+/// Starts the storage node whose directory this is.
+pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidecar> {
+    let disk = env.disk.as_ref();
+    let file: NodeFile = read_json(disk, &dir.join("node.json"))
+        .context("make the directory with floe committee init first")?;
+    let config = floe_sidecar::Config {
+        committee: file.committee,
+        node: file.node.clone(),
+        incarnation: file.incarnation,
+        tls: read_tls(disk, dir)?,
+        listen: file.listen,
+        metrics_listen: file.metrics_listen,
+        volume_dir: dir.join("volume"),
+        limits: Limits::default(),
+    };
+    let started = Sidecar::start(env.clone(), config).await;
+    let sidecar = started.with_context(|| format!("{} cannot start", file.node))?;
+    tracing::info!(node = %file.node, listen = %file.listen, metrics = %file.metrics_listen, "storage node started");
+    Ok(sidecar)
+}
+
+/// Starts the gateway whose directory this is.
+pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gateway> {
+    let disk = env.disk.as_ref();
+    let file: GatewayFile = read_json(disk, &dir.join("gateway.json"))
+        .context("make the directory with floe committee init first")?;
+    let config = floe_gateway::Config {
+        committee: file.committee,
+        operator: file.operator,
+        registrar: registrar_key(env, &dir.join("registrar-key"))?,
+        tls: read_tls(disk, dir)?,
+        listen: file.listen,
+        metrics_listen: file.metrics_listen,
+        nodes: file.nodes.into_iter().map(target).collect(),
+        authenticator: Arc::new(TokenFile::new(Arc::clone(&env.disk), dir.join("tokens"))),
+        budget: Budget::default(),
+    };
+    let gateway = Gateway::start(env.clone(), config).await?;
+    tracing::info!(listen = %file.listen, metrics = %file.metrics_listen, "gateway started");
+    Ok(gateway)
+}
+
+fn target(node: NodeFile) -> Target {
+    let NodeFile { node, incarnation, listen, .. } = node;
+    Target { node, incarnation, address: listen.to_string() }
+}
+
+fn registrar_key(env: &Env, path: &Path) -> anyhow::Result<RegistrarKey> {
+    let bytes = read_file(env.disk.as_ref(), path, LARGEST_KEY_FILE_BYTES)
+        .with_context(|| format!("{} cannot be read", path.display()))?;
+    let mut seed = [0; 32];
+    hex::decode_to_slice(bytes.trim_ascii(), &mut seed)
+        .with_context(|| format!("{} holds no key", path.display()))?;
+    Ok(RegistrarKey::from_seed(&seed))
+}
+
+/// Brings the committee to its committed record 0, or finds it there. Says on standard error for
+/// whom it waits.
+pub(crate) async fn form(env: &Env, dir: &CommitteeDir, wait: Duration) -> anyhow::Result<()> {
+    let clock = env.clock.as_ref();
+    let identity = dir.trust.leaf(clock, Role::Operator, "steward", Incarnation(0), &[])?;
+    let client = NodeClient::new(env, &identity, TransportLimits::default())?;
+    let log = FileRecordLog::new(env.clone(), dir.records());
+    let keys = Keys::from(&dir.trust);
+    let node = |node: &NodeFile| GenesisNode {
+        node: node.node.clone(),
+        incarnation: node.incarnation,
+        address: node.listen.to_string(),
+        zone: String::new(),
+    };
+    let config = GenesisConfig {
+        geometry: dir.geometry()?,
+        policy: Policy::default(),
+        nodes: dir.nodes.iter().map(node).collect(),
+        patience: PATIENCE.min(wait),
+    };
+    let begin = Instant::now();
+    let mut said = String::new();
+    loop {
+        match floe_steward::genesis(env, &client, &log, &keys, &config).await {
+            Ok(genesis) => {
+                for (node, reason) in &genesis.untold {
+                    eprintln!("{node} was not told ({reason}); it learns it from the others");
+                }
+                return Ok(());
+            }
+            Err(error @ (GenesisError::Waiting(_) | GenesisError::TooFew { .. })) => {
+                let text = error.to_string();
+                if begin.elapsed() > wait {
+                    let message =
+                        format!("the committee did not form within {} s: {text}", wait.as_secs());
+                    return Err(Ended::new(Exit::NotEnoughNodes, message).into());
+                }
+                if text != said {
+                    eprintln!("waiting: {text}");
+                    said = text;
+                }
+            }
+            Err(error) => return Err(error).context("the committee cannot form"),
+        }
+    }
+}
+
+/// Returns when the process is to end: SIGTERM, Ctrl-C, or the end of standard input if that was
+/// asked for. A second signal ends it at once.
+pub(crate) async fn until_end(arguments: EndArguments) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        biased;
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+        () = stdin_ends(arguments.until_stdin_ends) => {}
+    }
+    tracing::info!("ending");
+    tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        std::process::exit(Exit::Failed as i32);
+    });
+    Ok(())
+}
+
+async fn stdin_ends(asked: bool) {
+    if !asked {
+        std::future::pending::<()>().await;
+    }
+    let mut stdin = tokio::io::stdin();
+    let mut buffer = [0; 256];
+    while matches!(stdin.read(&mut buffer).await, Ok(count) if count > 0) {}
+}
