@@ -13,12 +13,16 @@ use floe_env::Env;
 use floe_model::{BlobName, Namespace, Timestamp};
 use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue};
+use tokio::sync::Semaphore;
 
 use crate::auth::{AuthError, Authenticator, User, Verb};
 use crate::metrics::Metrics;
 use crate::objects::BlobObjects;
 use crate::problem::{Kind, Problem};
 use crate::{blobs, put, status};
+
+/// Requests whose answers have not begun; those beyond are turned away.
+pub(crate) const MOST_REQUESTS: usize = 256;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -36,6 +40,8 @@ pub(crate) struct App {
     pub(crate) objects: Arc<dyn BlobObjects>,
     /// What is counted.
     pub(crate) metrics: Metrics,
+    /// A place for each request whose answer has not begun.
+    pub(crate) places: Semaphore,
 }
 
 impl App {
@@ -51,7 +57,7 @@ impl App {
             let detail = "send the header Authorization: Bearer TOKEN";
             Problem::new(Kind::Unauthenticated, detail)
         })?;
-        self.authenticator.authenticate(token.trim()).await.map_err(refusal)
+        self.authenticator.authenticate(token.trim()).await.map_err(|error| refusal(&error))
     }
 
     /// Lets the request through if its sender may do this; before anything is looked up.
@@ -63,11 +69,14 @@ impl App {
         name: Option<&BlobName>,
     ) -> Result<(), Problem> {
         let user = self.user(headers).await?;
-        self.authenticator.authorize(&user, verb, namespace, name).await.map_err(refusal)
+        self.authenticator
+            .authorize(&user, verb, namespace, name)
+            .await
+            .map_err(|error| refusal(&error))
     }
 }
 
-fn refusal(error: AuthError) -> Problem {
+fn refusal(error: &AuthError) -> Problem {
     let kind = match error {
         AuthError::Unauthenticated(_) => Kind::Unauthenticated,
         AuthError::Forbidden { .. } => Kind::Forbidden,
@@ -104,7 +113,12 @@ async fn around(
     let route = path.map_or_else(|| "unknown".to_owned(), |path| path.as_str().to_owned());
     let id = floe_model::ClaimId(app.env.random.bytes::<16>()).to_string();
     let started = app.env.clock.monotonic();
-    let mut response = next.run(request).await;
+    let mut response = if let Ok(_place) = app.places.try_acquire() {
+        next.run(request).await
+    } else {
+        let detail = format!("{MOST_REQUESTS} requests are under way; try again");
+        Problem::new(Kind::Overloaded, detail).into_response()
+    };
     let seconds = app.env.clock.monotonic().saturating_sub(started).as_secs_f64();
     app.metrics.answered(&route, &method, response.status(), seconds);
     let headers = response.headers_mut();

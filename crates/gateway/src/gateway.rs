@@ -12,9 +12,9 @@ use floe_client::{Budget, Client, Committee, Observer};
 use floe_env::{Env, Listener, Task};
 use floe_model::keys::{RegistrarKey, RegistrarPublicKey};
 use floe_model::{CommitteeId, NodeName};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
-use crate::app::{App, router};
+use crate::app::{App, MOST_REQUESTS, router};
 use crate::auth::Authenticator;
 use crate::metrics::Metrics;
 use crate::objects::DerivedObjects;
@@ -170,6 +170,7 @@ fn application(
         authenticator: config.authenticator,
         objects: Arc::new(DerivedObjects::new(config.committee)),
         metrics,
+        places: Semaphore::new(MOST_REQUESTS),
     }
 }
 

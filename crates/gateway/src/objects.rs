@@ -7,15 +7,15 @@ use floe_model::{
 
 /// The Blob object behind a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct BlobObject {
+pub(crate) struct BlobObject {
     /// Its UID.
-    pub claim: ClaimId,
+    pub(crate) claim: ClaimId,
     /// When it was created.
-    pub created: Timestamp,
+    pub(crate) created: Timestamp,
 }
 
 /// Where Blob objects come from.
-pub trait BlobObjects: Send + Sync {
+pub(crate) trait BlobObjects: Send + Sync {
     /// The UID of a namespace.
     fn namespace_uid(&self, namespace: &Namespace) -> NamespaceUid;
 
@@ -33,13 +33,13 @@ pub trait BlobObjects: Send + Sync {
 /// Objects without an API server: ids are hashes, so that two gateways that write one name at a
 /// time compete for one claim id, and the nodes' bindings let at most one of them be certified.
 #[derive(Debug, Clone)]
-pub struct DerivedObjects {
+pub(crate) struct DerivedObjects {
     committee: CommitteeId,
 }
 
 impl DerivedObjects {
     /// The objects of one committee.
-    pub const fn new(committee: CommitteeId) -> Self {
+    pub(crate) const fn new(committee: CommitteeId) -> Self {
         Self { committee }
     }
 }

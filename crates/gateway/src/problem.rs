@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// The kinds of problems. The slug is the last part of the `type` URI and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// The request makes no sense.
     InvalidRequest,
     /// No acceptable token.
@@ -121,11 +121,11 @@ impl Kind {
 
 /// A problem of one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
+pub(crate) struct Problem {
     /// What kind.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// What happened, to what, and what to do next.
-    pub detail: String,
+    pub(crate) detail: String,
 }
 
 #[derive(Serialize)]
@@ -142,13 +142,8 @@ struct Body<'a> {
 
 impl Problem {
     /// A problem of a kind.
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self { kind, detail: detail.into() }
-    }
-
-    /// The HTTP status.
-    pub const fn status(&self) -> StatusCode {
-        self.kind.describe().0
     }
 }
 

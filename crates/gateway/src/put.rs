@@ -133,13 +133,11 @@ impl WantedDigest {
         // Other algorithms are allowed beside it, and cannot be checked.
         let Some(entry) = entry else { return Ok(Self(None)) };
         let mut digest = [0; 32];
-        match STANDARD.decode_slice(entry.trim_end_matches(':'), &mut digest) {
-            Ok(32) => Ok(Self(Some(digest))),
-            _ => {
-                let detail = "the digest is not sha-256=:<44 characters of base64>:";
-                Err(Problem::new(Kind::InvalidRequest, detail))
-            }
+        if STANDARD.decode_slice(entry.trim_end_matches(':'), &mut digest) == Ok(32) {
+            return Ok(Self(Some(digest)));
         }
+        let detail = "the digest is not sha-256=:<44 characters of base64>:";
+        Err(Problem::new(Kind::InvalidRequest, detail))
     }
 }
 

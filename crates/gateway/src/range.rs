@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What of a representation is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// All of it: no range, several ranges, or a header that is none.
     Whole,
     /// These bytes.
@@ -14,7 +14,7 @@ pub enum Wanted {
 }
 
 /// Reads a `Range` header for a representation of `length` bytes.
-pub fn wanted(header: Option<&str>, length: u64) -> Wanted {
+pub(crate) fn wanted(header: Option<&str>, length: u64) -> Wanted {
     let Some(spec) = header.and_then(|value| value.trim().strip_prefix("bytes=")) else {
         return Wanted::Whole;
     };
@@ -57,7 +57,7 @@ const fn suffix(count: u64, length: u64) -> Wanted {
 
 /// Whether a list of entity tags (`If-Match`, `If-None-Match`) names this one. Weak tags match
 /// only where `weak` comparison is asked for.
-pub fn names_tag(header: &str, tag: &str, weak: bool) -> bool {
+pub(crate) fn names_tag(header: &str, tag: &str, weak: bool) -> bool {
     header.trim() == "*"
         || header.split(',').map(str::trim).any(|one| {
             let strong = one.strip_prefix("W/");
