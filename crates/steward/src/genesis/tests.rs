@@ -1,5 +1,7 @@
 //! Adopt, resume, propose or wait; and what counts as an acceptance.
 
+mod over_http;
+
 use floe_model::{Acceptance, EpochRecord, RecordHash};
 
 use super::rollout::commit;
