@@ -1,0 +1,49 @@
+//! Asking peers how far they read this node's feed: a volume that ends before that is an old copy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_env::BoxFuture;
+use floe_model::FeedPosition;
+use floe_store::State;
+use futures::future::join_all;
+
+use crate::node::Node;
+use crate::worker::{Step, Worker};
+
+/// How long to wait before those are asked again that did not answer.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long to wait when the check has passed, and for the rest to come back.
+const REST: Duration = Duration::from_secs(30);
+
+/// Runs the check until everybody has answered.
+pub(crate) struct Cursors(pub(crate) Arc<Node>);
+
+impl Worker for Cursors {
+    fn name(&self) -> &'static str {
+        "cursors"
+    }
+
+    fn step(&mut self) -> BoxFuture<'_, Result<Step, String>> {
+        Box::pin(check(&self.0))
+    }
+}
+
+async fn check(node: &Arc<Node>) -> Result<Step, String> {
+    let Some(epoch) = node.signals.epoch.borrow().clone() else { return Ok(Step::Idle(ASK_AGAIN)) };
+    let unasked = node.gate.unasked(&epoch.record, &node.me.node);
+    let asked = epoch.peers().filter(|(_, target)| unasked.contains(&target.node));
+    let asks = asked.map(|(_, target)| async move {
+        let answer = node.peers.cursor(&target, node.me.node.clone()).await.ok()?;
+        Some((target.node, answer.value.position))
+    });
+    let answers = join_all(asks).await;
+    for (peer, cursor) in answers.into_iter().flatten() {
+        node.gate.cursor_told(peer, cursor);
+    }
+    // What was written since the start but is not durable yet counts too: peers cannot have read it.
+    let sequence = node.read(State::feed_head).await.map_err(|error| error.to_string())?;
+    let head = FeedPosition { volume: node.me.volume, sequence };
+    let passed = node.gate.check_cursors(&epoch.record, &node.me.node, head);
+    Ok(Step::Idle(if passed || node.gate.refused().is_some() { REST } else { ASK_AGAIN }))
+}

@@ -1,0 +1,47 @@
+//! The storage node: it keeps the pairs of its shards, promises what it holds, and rebuilds what it
+//! lacks from its peers.
+//!
+//! ```text
+//!            7443, mutual TLS                       9090
+//!   router ── role, cap, gate ── routes      probes ── livez, readyz, metrics
+//!                                  │
+//!                        node: store · gate · signals · repairs
+//!                                  │
+//!   cursors    pull (one per peer)    repair    expiry       workers, one unit of work at a time
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | `node` | the state, and the ways in which everything else touches it |
+//! | `gate` | what a started node must learn before it serves, speaks, confirms |
+//! | `router`, `routes` | the routes of `floe_api::ROUTES` |
+//! | `facts` | what decisions of `floe_plan::custody` are told |
+//! | `pull`, `rumours`, `vouching` | peers' change feeds, and what of them is believed |
+//! | `repair` | holes: symbols first, decoding where symbols do not do |
+//! | `expiry` | what nobody certified goes away |
+//! | `metrics`, `probes` | what is seen from outside |
+
+mod config;
+mod cursors;
+mod expiry;
+mod facts;
+mod gate;
+mod metrics;
+mod node;
+mod probes;
+mod pull;
+mod refusal;
+mod repair;
+mod router;
+mod routes;
+mod rumours;
+mod sidecar;
+mod suspects;
+#[cfg(test)]
+mod testing;
+mod throttle;
+mod vouching;
+mod worker;
+
+pub use config::{Config, Limits};
+pub use sidecar::{Addresses, Sidecar, StartError};

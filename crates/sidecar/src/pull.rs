@@ -1,0 +1,319 @@
+//! Reading peers' change feeds: whatever a feed says is checked before it is taken over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use floe_api::messages::{CertifiedClaim, Change, Changes};
+use floe_api::{ApiError, CallError, ErrorCode, Target};
+use floe_env::{BoxFuture, Task};
+use floe_model::{CatalogEntry, FeedPosition, SignedRelease, VolumeId};
+use floe_store::{Entry, State};
+use tokio::sync::Notify;
+
+use crate::node::{Epoch, Node};
+use crate::routes;
+use crate::throttle::ByteRate;
+use crate::worker::{Runner, Step, Worker, stopped};
+
+/// How long a peer may wait for news before it answers.
+const LONG_POLL_MILLIS: u64 = 20_000;
+/// How long a peer's feed is left alone after a bad signature.
+const BAD_SIGNATURE_PAUSE: Duration = Duration::from_secs(60);
+/// How long the repair of a blob waits that was heard of from a peer: its writer may still be
+/// sending it here.
+const WRITER_GRACE: Duration = Duration::from_millis(1500);
+
+/// Keeps one worker for each peer, as long as the committee names it.
+pub(crate) async fn supervise(node: Arc<Node>, runner: Runner) {
+    let mut epochs = node.signals.epoch.subscribe();
+    let mut stop = runner.stop.clone();
+    let mut workers: BTreeMap<Target, Task> = BTreeMap::new();
+    loop {
+        let epoch = epochs.borrow_and_update().clone();
+        let peers: BTreeMap<Target, VolumeId> =
+            epoch.as_deref().into_iter().flat_map(volumes).collect();
+        workers.retain(|target, _| peers.contains_key(target));
+        for (target, volume) in peers {
+            let (node, runner) = (Arc::clone(&node), runner.clone());
+            workers.entry(target).or_insert_with_key(|target| {
+                let pull = Pull::new(Arc::clone(&node), target.clone(), volume);
+                let run = runner.run(pull, Arc::new(Notify::new()));
+                node.env.spawn.spawn("pull", Box::pin(run))
+            });
+        }
+        tokio::select! {
+            biased;
+            () = stopped(&mut stop) => break,
+            changed = epochs.changed() => if changed.is_err() { break },
+        }
+    }
+    for (_, mut worker) in workers {
+        // It was told to stop; how it ends does not matter.
+        let _ = worker.join().await;
+    }
+}
+
+fn volumes(epoch: &Epoch) -> impl Iterator<Item = (Target, VolumeId)> + '_ {
+    epoch.peers().filter_map(|(at, target)| {
+        epoch.record.members.get(at).map(|member| (target, member.volume))
+    })
+}
+
+/// Reads one peer's feed.
+struct Pull {
+    node: Arc<Node>,
+    peer: Target,
+    volume: VolumeId,
+    /// How far it was read; `None` before the first look at the own state.
+    position: Option<FeedPosition>,
+    /// The feed was read to its end since the start.
+    at_head: bool,
+    rate: ByteRate,
+}
+
+/// An entry that may be taken over.
+enum Checked {
+    Claim(Box<routes::CheckedClaim>),
+    Release(Box<SignedRelease>),
+    Plain(CatalogEntry),
+}
+
+/// Why an entry was not taken over.
+enum Rejected {
+    /// The peer shows what it cannot have checked itself.
+    Bad(ApiError),
+    /// It may do later.
+    Later(String),
+}
+
+impl Worker for Pull {
+    fn name(&self) -> &'static str {
+        "pull"
+    }
+
+    fn step(&mut self) -> BoxFuture<'_, Result<Step, String>> {
+        Box::pin(self.pull())
+    }
+}
+
+impl Pull {
+    fn new(node: Arc<Node>, peer: Target, volume: VolumeId) -> Self {
+        let rate = ByteRate::new(Some(node.limits.pull_bytes_per_second));
+        Self { node, peer, volume, position: None, at_head: false, rate }
+    }
+
+    async fn pull(&mut self) -> Result<Step, String> {
+        if let Some(wait) = self.rate.wait(self.node.monotonic()) {
+            return Ok(Step::Throttled(wait));
+        }
+        let epoch = self.node.epoch().map_err(|error| error.to_string())?;
+        let after = self.start().await?;
+        let wait_millis = if self.at_head { LONG_POLL_MILLIS } else { 0 };
+        let changes = match self.node.peers.changes(&self.peer, Some(after), wait_millis).await {
+            Ok(answer) => answer.value,
+            Err(error) => return self.no_answer(&error),
+        };
+        if changes.head.volume != self.volume {
+            return Err(format!(
+                "{} shows the feed of volume {}, not {}",
+                self.peer, changes.head.volume, self.volume
+            ));
+        }
+        let last = changes.entries.last().map_or(after.sequence, |last| last.sequence);
+        if let Some(step) = self.take(&epoch, &changes).await? {
+            return Ok(step);
+        }
+        self.position = Some(FeedPosition { volume: self.volume, sequence: last });
+        if last >= changes.head.sequence {
+            self.at_head = true;
+            self.head_reached(&epoch).await?;
+        }
+        Ok(Step::Busy)
+    }
+
+    /// Where to go on reading.
+    async fn start(&mut self) -> Result<FeedPosition, String> {
+        if let Some(position) = self.position {
+            return Ok(position);
+        }
+        let peer = self.peer.node.clone();
+        let known = self.node.read(move |state| state.cursor(&peer)).await;
+        let known = known.map_err(|error| error.to_string())?;
+        let begin = FeedPosition { volume: self.volume, sequence: 0 };
+        let position = known.filter(|known| known.volume == self.volume).unwrap_or(begin);
+        self.position = Some(position);
+        Ok(position)
+    }
+
+    fn no_answer(&mut self, error: &CallError) -> Result<Step, String> {
+        if let Some(ApiError { code: ErrorCode::Gone, volume: Some(volume), .. }) = error.refusal()
+            && *volume == self.volume
+        {
+            // It ends before the place where it was read to: an old copy, which it is to find out.
+            self.at_head = false;
+        }
+        Err(format!("change feed: {error}"))
+    }
+
+    /// Takes the entries over; a step if that must wait.
+    async fn take(
+        &mut self,
+        epoch: &Arc<Epoch>,
+        changes: &Changes,
+    ) -> Result<Option<Step>, String> {
+        let Some(last) = changes.entries.last() else { return Ok(None) };
+        let mut checked = Vec::new();
+        for change in &changes.entries {
+            match self.check(epoch, change).await {
+                Ok(entry) => checked.extend(entry),
+                Err(Rejected::Later(reason)) => return Err(reason),
+                Err(Rejected::Bad(error)) => {
+                    let what = format!("entry {} of its change feed: {error}", change.sequence);
+                    self.node.metrics.verification_failed(&self.peer.node);
+                    tracing::warn!(peer = %self.peer.node, what, "a peer's feed shows what does not verify, it pauses");
+                    return Ok(Some(Step::Throttled(BAD_SIGNATURE_PAUSE)));
+                }
+            }
+        }
+        let wanted =
+            self.record(epoch, checked, last.sequence).await.map_err(|error| error.to_string())?;
+        for (blob, length) in wanted {
+            self.node.repairs.want_later(blob, length, self.node.monotonic() + WRITER_GRACE);
+        }
+        Ok(None)
+    }
+
+    /// Checks one entry; nothing if it need not be taken over.
+    async fn check(
+        &self,
+        epoch: &Arc<Epoch>,
+        change: &Change,
+    ) -> Result<Option<Checked>, Rejected> {
+        let bytes = size_of_val(change) + 1024;
+        self.rate.spend(self.node.monotonic(), bytes);
+        let entry = change.entry.clone();
+        let known = self.node.read(move |state| state.knows(&entry)).await;
+        if known.map_err(|error| Rejected::Later(error.to_string()))? {
+            return Ok(None);
+        }
+        match &change.entry {
+            CatalogEntry::Claim(claim, certificate) => {
+                let certified = CertifiedClaim {
+                    claim: claim.as_ref().clone(),
+                    certificate: certificate.as_ref().clone(),
+                };
+                let checked = routes::check_claim(&self.node, certified).await;
+                let checked = checked.map_err(|error| self.rejected(error))?;
+                if !checked.vouching.decided {
+                    return Err(Rejected::Later(
+                        "too few nodes could be asked about an old claim".to_owned(),
+                    ));
+                }
+                Ok(Some(Checked::Claim(Box::new(checked))))
+            }
+            CatalogEntry::Release(release) => {
+                let checked = routes::check_release(&self.node, release.as_ref().clone()).await;
+                checked
+                    .map(|it| Some(Checked::Release(Box::new(it))))
+                    .map_err(|error| self.rejected(error))
+            }
+            // Unsigned: what a node confirmed itself is its law once its memory is whole. One that
+            // lost its memory takes over what others remember.
+            CatalogEntry::Binding { .. } => {
+                let lost = !self.node.gate.standing().caught_up;
+                Ok(lost.then(|| Checked::Plain(change.entry.clone())))
+            }
+            closing @ (CatalogEntry::Closed { .. } | CatalogEntry::ClosingVoid { .. }) => {
+                let heard =
+                    self.node.signals.rumours.heard(&epoch.record, &self.peer.node, closing);
+                Ok(heard.then(|| Checked::Plain(closing.clone())))
+            }
+        }
+    }
+
+    fn rejected(&self, error: ApiError) -> Rejected {
+        match error.code {
+            ErrorCode::StatementInvalid | ErrorCode::CertificateInvalid => Rejected::Bad(error),
+            ErrorCode::NeedEpoch => {
+                let (node, peer) = (Arc::clone(&self.node), self.peer.clone());
+                let fetch = async move {
+                    if let Ok(chain) = node.peers.epoch(&peer).await {
+                        // What it says if it is not accepted, the report shows.
+                        let _ = routes::take_chain(&node, chain.value).await;
+                    }
+                };
+                self.node.env.spawn.spawn("fetch-epoch", Box::pin(fetch)).detach();
+                Rejected::Later(format!("{}: {error}", self.peer))
+            }
+            _ => Rejected::Later(error.to_string()),
+        }
+    }
+
+    /// Records entries and cursor in one step; returns the blobs that became owed.
+    async fn record(
+        &self,
+        epoch: &Arc<Epoch>,
+        checked: Vec<Checked>,
+        sequence: u64,
+    ) -> Result<Vec<(floe_model::BlobId, u64)>, ApiError> {
+        let (epoch, now) = (Arc::clone(epoch), self.node.now());
+        let cursor = Entry::Cursor {
+            node: self.peer.node.clone(),
+            position: FeedPosition { volume: self.volume, sequence },
+        };
+        let (news, wanted) = self
+            .node
+            .transact(move |state| {
+                let mut entries = Vec::new();
+                let mut wanted = Vec::new();
+                for entry in &checked {
+                    let kept = keep(state, &epoch, entry, now);
+                    if let Checked::Claim(claim) = entry
+                        && !kept.is_empty()
+                    {
+                        let claim = &claim.certified.claim.body;
+                        wanted.push((claim.blob, claim.length));
+                    }
+                    entries.extend(kept);
+                }
+                let news = !entries.is_empty();
+                entries.push(cursor);
+                Ok((entries, (news, wanted)))
+            })
+            .await?;
+        if news {
+            // A cursor alone may wait for the next sync: reading again does no harm.
+            self.node.sync().await?;
+        }
+        Ok(wanted)
+    }
+
+    async fn head_reached(&self, epoch: &Epoch) -> Result<(), String> {
+        let (me, peer) = (&self.node.me.node, self.peer.node.clone());
+        if !self.node.gate.feed_read(&epoch.record, me, peer) {
+            return Ok(());
+        }
+        let recorded = async {
+            self.node.transact(|_| Ok((vec![Entry::CaughtUp], ()))).await?;
+            self.node.sync().await
+        };
+        recorded.await.map_err(|error: ApiError| error.to_string())?;
+        self.node.gate.set_caught_up();
+        Ok(())
+    }
+}
+
+/// The entry as the state takes it now; nothing if it is refused or known.
+fn keep(state: &State, epoch: &Epoch, entry: &Checked, now: floe_model::Timestamp) -> Vec<Entry> {
+    let kept = match entry {
+        Checked::Claim(checked) => routes::keep_claim(state, checked),
+        Checked::Release(release) => routes::keep_release(state, epoch, release, now),
+        Checked::Plain(entry) => Ok(vec![Entry::Catalog(entry.clone())]),
+    };
+    kept.unwrap_or_else(|error| {
+        // Old releases, old claims nobody vouches for: they end here, for good.
+        tracing::debug!(%error, "an entry of a peer's feed is not taken over");
+        Vec::new()
+    })
+}

@@ -1,0 +1,135 @@
+//! The path that is always open while an extent is readable: whole slivers are fetched and verified,
+//! the extent is decoded and encoded again, and everything missing here is taken from that.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use floe_api::ApiError;
+use floe_env::Work;
+use floe_model::{Axis, Unverified};
+use floe_redstuff::{ExtentSliver, Verified, decode_extent, encode_extent, verify_sliver};
+use futures::future::join_all;
+
+use super::context::{Context, answers, heard};
+use super::heal::{Hole, keep};
+use super::survey::Ask;
+use crate::metrics::RepairPath;
+
+/// Restores everything that is missing of the extent; gives how many slivers.
+pub(super) async fn rebuild(context: &Context, hole: &Hole) -> Result<usize, ApiError> {
+    for axis in [Axis::Primary, Axis::Secondary] {
+        let Some(slivers) = fetch(context, hole, axis).await? else { continue };
+        let Some(restored) = encode(context, hole, axis, slivers).await? else { continue };
+        let count = restored.len();
+        for (pair, sliver) in restored {
+            keep(context, hole.extent, pair, sliver, RepairPath::Decode).await?;
+        }
+        return Ok(count);
+    }
+    for (_, axis) in &hole.missing {
+        context.node.metrics.sliver_failed(*axis, RepairPath::Decode);
+    }
+    Ok(0)
+}
+
+type Slivers = BTreeMap<u16, Verified<ExtentSliver>>;
+
+/// As many verified slivers of an axis as decode the extent; `None` if too few can be had.
+async fn fetch(context: &Context, hole: &Hole, axis: Axis) -> Result<Option<Slivers>, ApiError> {
+    let need = context.epoch.geometry().slivers_to_decode(axis);
+    let silent = context.targets.iter().filter(|(_, target)| !answers(&context.node, target));
+    let mut avoid: BTreeSet<usize> = silent.map(|(member, _)| *member).collect();
+    let mut survey = hole.survey.clone();
+    let mut have = Slivers::new();
+    while have.len() < need {
+        let indices: BTreeSet<u16> = have.keys().copied().collect();
+        let turn = hole.extent.0 as usize;
+        let Some(asks) = survey.choose(axis, need, (&indices, &avoid), turn) else {
+            return Ok(None);
+        };
+        let wanted: Vec<(usize, u16)> = asks
+            .into_iter()
+            .flat_map(|Ask { peer, sources }| sources.into_iter().map(move |it| (peer, it)))
+            .collect();
+        let calls = wanted.iter().map(|(peer, index)| one(context, hole, (*peer, axis, *index)));
+        let answers = join_all(calls).await;
+        for ((peer, index), answer) in wanted.into_iter().zip(answers) {
+            match answer? {
+                Some(sliver) => {
+                    have.insert(index, sliver);
+                }
+                None => {
+                    // Lied, silent, or it lost this one: others are asked.
+                    avoid.insert(peer);
+                    survey.forget(axis, index);
+                }
+            }
+        }
+    }
+    Ok(Some(have))
+}
+
+/// One sliver of a peer, verified.
+async fn one(
+    context: &Context,
+    hole: &Hole,
+    (peer, axis, index): (usize, Axis, u16),
+) -> Result<Option<Verified<ExtentSliver>>, ApiError> {
+    let Some(target) = context.targets.get(&peer) else { return Ok(None) };
+    let node = &context.node;
+    let pair = context.epoch.geometry().pair_of_sliver(axis, index);
+    let answer = node.peers.sliver(target, (context.blob, hole.extent), (axis, pair), None).await;
+    let Some(sliver) = heard(node, target, answer.map(|it| it.value)) else { return Ok(None) };
+    let bytes: Unverified<Vec<u8>> = sliver.bytes;
+    let count = bytes.as_unverified().len();
+    node.metrics.repair_read(missing_axis(hole), count);
+    context.spent(count);
+    let metadata = Arc::clone(&hole.metadata);
+    match node.run(Work::Repair, move || verify_sliver(&metadata, axis, index, bytes)).await? {
+        Ok(sliver) => Ok(Some(sliver)),
+        Err(error) => {
+            context.lied(&target.node, &error.to_string());
+            Ok(None)
+        }
+    }
+}
+
+/// What is read serves all that is missing; it is counted for the axis that comes first.
+fn missing_axis(hole: &Hole) -> Axis {
+    hole.missing.first().map_or(Axis::Primary, |(_, axis)| *axis)
+}
+
+type Restored = Vec<(floe_model::PairIndex, Verified<ExtentSliver>)>;
+
+/// Decodes, encodes again, and verifies what is missing against its roots. `None` if the extent was
+/// not encoded as its metadata says.
+async fn encode(
+    context: &Context,
+    hole: &Hole,
+    axis: Axis,
+    slivers: Slivers,
+) -> Result<Option<Restored>, ApiError> {
+    let metadata = Arc::clone(&hole.metadata);
+    let missing = hole.missing.clone();
+    let job = move || -> Result<Option<Restored>, String> {
+        let shape = metadata.shape();
+        let sources: Vec<(u16, &[u8])> =
+            slivers.iter().map(|(index, sliver)| (*index, sliver.bytes())).collect();
+        let data = decode_extent(shape, axis, &sources).map_err(|error| error.to_string())?;
+        let encoded = encode_extent(shape, &data).map_err(|error| error.to_string())?;
+        let restored = missing.into_iter().map(|(pair, axis)| {
+            let index = shape.geometry().sliver_of_pair(axis, pair);
+            let bytes = encoded.sliver(axis, index).map_err(|error| error.to_string())?;
+            let sliver = verify_sliver(&metadata, axis, index, Unverified::new(bytes));
+            Ok(sliver.ok().map(|sliver| (pair, sliver)))
+        });
+        let restored = restored.collect::<Result<Vec<_>, String>>()?;
+        Ok(restored.into_iter().collect())
+    };
+    let restored = context.node.run(Work::Repair, job).await?.map_err(ApiError::internal)?;
+    if restored.is_none() {
+        let (blob, extent) = (context.blob, hole.extent);
+        tracing::error!(%blob, %extent, "verified slivers decode to bytes that encode otherwise: the writer erred, symbols will prove it");
+    }
+    Ok(restored)
+}

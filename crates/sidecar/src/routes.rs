@@ -1,0 +1,85 @@
+//! What the node answers, route by route. Each handler gets a parsed call and a whole body; role,
+//! cap and the gate were checked before.
+
+mod blobs;
+mod catalog;
+mod claims;
+mod epoch;
+mod extent;
+mod finish;
+mod identity;
+mod report;
+mod symbols;
+mod uploads;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use floe_api::messages::Decode as _;
+use floe_api::messages::{CertifiedClaim, Chain, Encode, Extent, Finish, SymbolsWanted};
+use floe_api::{ApiError, Call, Peer};
+use floe_model::{SignedPermit, SignedRelease};
+use http::{Response, StatusCode};
+
+use crate::node::Node;
+
+pub(crate) use claims::{
+    Checked as CheckedClaim, check as check_claim, check_release, keep as keep_claim, keep_release,
+};
+pub(crate) use epoch::{announce, identity_of, take as take_chain};
+pub(crate) use extent::record as record_extent;
+pub(crate) use finish::other_extent;
+pub(crate) use identity::serving;
+pub(crate) use report::levels;
+
+/// An answer, or why there is none.
+pub(crate) type Answer = Result<Response<Bytes>, ApiError>;
+
+fn ok(message: &impl Encode) -> Answer {
+    Ok(message.to_response(StatusCode::OK))
+}
+
+fn empty(status: StatusCode) -> Answer {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    Ok(response)
+}
+
+/// Answers a call.
+pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: &Bytes) -> Answer {
+    match call {
+        Call::Identity => identity::identity(node).await,
+        Call::Report => report::report(node).await,
+        Call::Epoch => epoch::chain(node).await,
+        Call::PushEpoch => epoch::push(node, Chain::decode(body)?).await,
+        Call::OpenUpload { upload } => {
+            uploads::open(node, upload, SignedPermit::decode(body)?).await
+        }
+        Call::PutExtent { upload, extent } => {
+            uploads::put_extent(node, upload, extent, Extent::decode(body)?).await
+        }
+        Call::Finish { upload } => finish::finish(node, upload, Finish::decode(body)?).await,
+        Call::PutCertificate { claim } => {
+            claims::put_certificate(node, peer, claim, CertifiedClaim::decode(body)?).await
+        }
+        Call::PutRelease { claim } => {
+            claims::put_release(node, claim, SignedRelease::decode(body)?).await
+        }
+        Call::Close { claim } => claims::close(node, claim).await,
+        Call::Resolve { namespace_uid, name } => catalog::resolve(node, namespace_uid, name).await,
+        Call::List { namespace_uid, after, limit } => {
+            catalog::list(node, namespace_uid, after, limit).await
+        }
+        Call::Changes { after, wait_millis } => catalog::changes(node, after, wait_millis).await,
+        Call::Cursor { node: of } => catalog::cursor(node, of).await,
+        Call::Manifest { blob } => blobs::manifest(node, blob).await,
+        Call::Metadata { blob, extent } => blobs::metadata(node, blob, extent).await,
+        Call::Sliver { blob, extent, axis, pair, stripes } => {
+            blobs::sliver(node, (blob, extent), (axis, pair), stripes).await
+        }
+        Call::Holdings { blob, extents } => blobs::holdings(node, blob, extents).await,
+        Call::Symbols { blob, extent } => {
+            symbols::symbols(node, blob, extent, SymbolsWanted::decode(body)?).await
+        }
+    }
+}

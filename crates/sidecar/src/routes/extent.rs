@@ -1,0 +1,173 @@
+//! One extent as a client sends it: verified first, then stored.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use floe_api::messages::Extent;
+use floe_api::{ApiError, ErrorCode};
+use floe_env::Work;
+use floe_model::{Axis, ExtentIndex, ExtentShape, PairIndex};
+use floe_redstuff::{ExtentMetadata, ExtentSliver, Verified, verify_sliver};
+use floe_store::{BlobKey, Entry, Store, StoreError, TransactError};
+use futures::future::try_join_all;
+
+use crate::node::{Epoch, Node, Received};
+
+/// An extent whose every byte agrees with its metadata, and whose pairs are this node's.
+pub(super) struct VerifiedExtent {
+    pub(super) metadata: Arc<Verified<ExtentMetadata>>,
+    slivers: Vec<(PairIndex, Verified<ExtentSliver>)>,
+}
+
+/// Checks everything about an extent that can be checked before its manifest is known.
+pub(super) async fn verify(
+    node: &Arc<Node>,
+    content: Extent<Received>,
+) -> Result<VerifiedExtent, ApiError> {
+    let epoch = node.epoch()?;
+    let shape = shape_of(&epoch, content.length_bytes)?;
+    let bytes = content.metadata.into_unverified();
+    let metadata = node.run(Work::Foreground, move || ExtentMetadata::parse(shape, &bytes)).await?;
+    let metadata = metadata.map_err(|error| ApiError::new(ErrorCode::MetadataInvalid, error))?;
+    let places = content.slivers.iter().map(|sliver| (sliver.axis, sliver.pair));
+    check_places(&epoch, &metadata, places)?;
+    let metadata = Arc::new(metadata);
+    // Each sliver is a job of its own, so that they are checked side by side.
+    let jobs = content.slivers.into_iter().map(|sliver| {
+        let metadata = Arc::clone(&metadata);
+        let index = epoch.geometry().sliver_of_pair(sliver.axis, sliver.pair);
+        async move {
+            let job = move || verify_sliver(&metadata, sliver.axis, index, sliver.bytes);
+            let verified = node.run(Work::Foreground, job).await?;
+            let invalid = |error| ApiError::new(ErrorCode::SliverInvalid, error);
+            Ok::<_, ApiError>((sliver.pair, verified.map_err(invalid)?))
+        }
+    });
+    let slivers = try_join_all(jobs).await?;
+    Ok(VerifiedExtent { metadata, slivers })
+}
+
+fn shape_of(epoch: &Epoch, length_bytes: u32) -> Result<ExtentShape, ApiError> {
+    let length = usize::try_from(length_bytes).unwrap_or(usize::MAX);
+    ExtentShape::new(epoch.geometry(), length)
+        .map_err(|error| ApiError::new(ErrorCode::MetadataInvalid, error))
+}
+
+/// Every pair lies on a shard of this node, and none comes twice.
+fn check_places(
+    epoch: &Epoch,
+    metadata: &ExtentMetadata,
+    places: impl Iterator<Item = (Axis, PairIndex)>,
+) -> Result<(), ApiError> {
+    let geometry = epoch.geometry();
+    let mut seen = BTreeSet::new();
+    for (axis, pair) in places {
+        let refuse = |why: String| {
+            let detail = format!("the {axis} sliver of pair {pair} {why}");
+            Err(ApiError::new(ErrorCode::SliverInvalid, detail))
+        };
+        if pair.0 >= geometry.shards() {
+            return refuse(format!(
+                "does not exist: a committee of {} has 0 to {}",
+                geometry.shards(),
+                geometry.shards() - 1
+            ));
+        }
+        let shard = geometry.shard_of_pair(metadata.first_stripe(), pair);
+        if !epoch.shards.contains(&shard) {
+            return refuse(format!("belongs on shard {shard}, which is not this node's"));
+        }
+        if !seen.insert((axis, pair)) {
+            return refuse("comes twice".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Stores a verified extent under a key; what is there already stays.
+pub(super) async fn store(
+    node: &Arc<Node>,
+    key: BlobKey,
+    index: ExtentIndex,
+    verified: VerifiedExtent,
+) -> Result<(), ApiError> {
+    let outcome = node
+        .with_store(Work::Foreground, move |store| {
+            if !record(store, key, index, &verified.metadata)? {
+                return Ok(false);
+            }
+            for (pair, sliver) in &verified.slivers {
+                store.put_sliver(key, index, *pair, sliver)?;
+            }
+            Ok(true)
+        })
+        .await?;
+    if outcome {
+        return Ok(());
+    }
+    let detail = format!(
+        "extent {index} of this upload came before with other metadata: draw a new upload id"
+    );
+    Err(ApiError::new(ErrorCode::MetadataInvalid, detail))
+}
+
+/// Records the extent's metadata under the key; false if other metadata is there.
+pub(crate) fn record(
+    store: &Store,
+    key: BlobKey,
+    extent: ExtentIndex,
+    metadata: &Verified<ExtentMetadata>,
+) -> Result<bool, StoreError> {
+    let encoded = metadata.encode();
+    let outcome = store.transact(|state| {
+        let under = state.key(key).ok_or(StoreError::UnknownKey(key))?;
+        if under.extent(extent).is_some() {
+            return Ok((Vec::new(), false));
+        }
+        let entry = Entry::Extent {
+            key,
+            extent,
+            shape: metadata.shape(),
+            first_stripe: *metadata.first_stripe(),
+            metadata: encoded.clone(),
+        };
+        Ok((vec![entry], true))
+    });
+    match outcome {
+        Ok(true) => Ok(true),
+        Ok(false) => Ok(store.metadata(key, extent)?.is_some_and(|held| held == encoded)),
+        Err(TransactError::Refused(error) | TransactError::Store(error)) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_model::Geometry;
+    use floe_redstuff::encode_extent;
+
+    use super::*;
+    use crate::testing;
+
+    #[test]
+    fn foreign_double_and_impossible_pairs_are_named() {
+        let record = testing::record(4, 4);
+        let epoch = testing::epoch(record, 1);
+        let shape = ExtentShape::new(Geometry::of_shards(4).unwrap(), 1000).unwrap();
+        let encoded = encode_extent(shape, &[3; 1000]).unwrap();
+        let metadata = encoded.metadata();
+        let own = epoch.geometry().pair_of_shard(metadata.first_stripe(), epoch.shards[0]);
+        let foreign = PairIndex((own.0 + 1) % 4);
+        let check = |places: &[(Axis, PairIndex)]| {
+            check_places(&epoch, metadata, places.iter().copied()).map_err(|error| error.detail)
+        };
+        assert_eq!(check(&[(Axis::Primary, own), (Axis::Secondary, own)]), Ok(()));
+        for (places, what) in [
+            (vec![(Axis::Primary, foreign)], "not this node's"),
+            (vec![(Axis::Primary, own), (Axis::Primary, own)], "twice"),
+            (vec![(Axis::Secondary, PairIndex(4))], "does not exist"),
+        ] {
+            assert!(check(&places).unwrap_err().contains(what), "{places:?}");
+        }
+        assert!(shape_of(&epoch, u32::MAX).unwrap_err().code == ErrorCode::MetadataInvalid);
+    }
+}

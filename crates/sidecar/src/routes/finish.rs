@@ -1,0 +1,262 @@
+//! The end of an upload: whatever is missing is rebuilt, all of it is made durable, then signed.
+
+use std::sync::Arc;
+
+use floe_api::messages::{Confirmed, Finish, FinishAnswer, InlineExtent};
+use floe_api::{ApiError, ErrorCode};
+use floe_env::Work;
+use floe_model::{BlobLayout, Claim, Confirmation, ExtentIndex, SignedClaim, Timestamp, UploadId};
+use floe_plan::custody::{self, Confirm, ConfirmFacts, Standing};
+use floe_redstuff::{ExtentMetadata, Manifest, Verified};
+use floe_store::{BlobKey, Entry, State, Store, StoreError};
+
+use super::{Answer, extent, uploads};
+use crate::facts;
+use crate::node::{Epoch, Node, Received};
+use crate::refusal::refused;
+
+/// Seconds after which a client asks again whether what was missing is rebuilt.
+const REBUILDING_RETRY_SECONDS: u32 = 1;
+
+/// What a claim asks this node to confirm, checked.
+struct Wish {
+    claim: SignedClaim,
+    manifest: Verified<Manifest>,
+    epoch: Arc<Epoch>,
+    standing: Standing,
+    now: Timestamp,
+}
+
+impl Wish {
+    fn body(&self) -> &Claim {
+        &self.claim.body
+    }
+
+    /// Whether the claim may be confirmed, given what is missing.
+    fn confirm(&self, state: &State, missing_slivers: u64) -> Result<Confirm, ApiError> {
+        let claim = self.body();
+        let facts = ConfirmFacts {
+            now: self.now,
+            standing: self.standing,
+            accepted: self.epoch.accepted(),
+            claim,
+            named: self.claim.record,
+            bound: facts::bound(state, claim),
+            release: facts::release(state, claim),
+            closed: facts::closed(state, claim),
+            missing_slivers,
+        };
+        custody::confirm(&facts).map_err(refused)
+    }
+}
+
+/// Answers [`floe_api::Route::Finish`].
+pub(super) async fn finish(
+    node: &Arc<Node>,
+    upload: UploadId,
+    request: Finish<Received>,
+) -> Answer {
+    let Finish { claim, manifest, inline } = request;
+    let wish = Arc::new(check(node, claim, manifest).await?);
+    if let Some(inline) = inline {
+        take_inline(node, &wish, upload, inline).await?;
+    }
+    let own_key = upload_key(node, &wish, upload).await?;
+    let missing = adopt(node, &wish, own_key).await?;
+    let answer =
+        if missing > 0 { rebuilding(node, &wish, missing) } else { promise(node, &wish).await? };
+    Ok(answer.response())
+}
+
+async fn check(node: &Arc<Node>, claim: SignedClaim, manifest: Received) -> Result<Wish, ApiError> {
+    let epoch = node.epoch()?;
+    let record = node.record_named(claim.record).await?;
+    let layout = BlobLayout::new(epoch.geometry(), claim.body.length);
+    let job = move || {
+        claim.verify(&record).map_err(|error| ApiError::new(ErrorCode::StatementInvalid, error))?;
+        let manifest = Manifest::verify(manifest.as_unverified(), claim.body.blob, layout)
+            .map_err(|error| ApiError::new(ErrorCode::ManifestInvalid, error))?;
+        Ok::<_, ApiError>((claim, manifest))
+    };
+    let (claim, manifest) = node.run(Work::Foreground, job).await??;
+    Ok(Wish { claim, manifest, epoch, standing: node.gate.standing(), now: node.now() })
+}
+
+/// A blob of one extent, that came with its permit and its content.
+async fn take_inline(
+    node: &Arc<Node>,
+    wish: &Wish,
+    upload: UploadId,
+    inline: InlineExtent<Received>,
+) -> Result<(), ApiError> {
+    let InlineExtent { permit, extent: content } = inline;
+    if permit.body.upload != upload || permit.body.claim != wish.body().claim {
+        return Err(ApiError::malformed("the permit is for another upload or claim"));
+    }
+    let verified = extent::verify(node, content).await?;
+    let ids = wish.manifest.all_stripe_ids();
+    if verified.metadata.stripe_ids() != ids || wish.manifest.layout().extents() != 1 {
+        let detail = "the extent in the request is not the blob's only one";
+        return Err(ApiError::new(ErrorCode::ManifestInvalid, detail));
+    }
+    let key = uploads::admit(node, permit).await?;
+    extent::store(node, key, ExtentIndex(0), verified).await
+}
+
+/// The key of the upload, if it is one of this claim and all that came is of this blob.
+async fn upload_key(
+    node: &Arc<Node>,
+    wish: &Arc<Wish>,
+    upload: UploadId,
+) -> Result<Option<BlobKey>, ApiError> {
+    let wish = Arc::clone(wish);
+    let found = node.with_store(Work::Foreground, move |store| {
+        let known = store.read(|state| {
+            let known = state.upload(&upload)?;
+            (known.permit.body.claim == wish.body().claim).then_some(known.key)
+        });
+        let Some(key) = known else { return Ok(Ok(None)) };
+        Ok(match other_extent(store, key, &wish.manifest)? {
+            None => Ok(Some(key)),
+            Some(extent) => Err(ApiError::new(
+                ErrorCode::ManifestInvalid,
+                format_args!(
+                    "extent {extent} of upload {upload} is not of blob {}",
+                    wish.body().blob
+                ),
+            )),
+        })
+    });
+    found.await?
+}
+
+/// The first extent under the key that is not of the manifest.
+pub(crate) fn other_extent(
+    store: &Store,
+    key: BlobKey,
+    manifest: &Manifest,
+) -> Result<Option<ExtentIndex>, StoreError> {
+    let extents: Vec<ExtentIndex> = store.read(|state| {
+        let under = state.key(key).filter(|under| under.blob().is_none());
+        under.into_iter().flat_map(|under| under.extents().map(|(extent, _)| extent)).collect()
+    });
+    for extent in extents {
+        let shape = manifest.layout().extent_shape(extent);
+        let stored = store.metadata(key, extent)?.unwrap_or_default();
+        if ExtentMetadata::parse_for(shape, manifest.stripe_ids(extent), &stored).is_err() {
+            return Ok(Some(extent));
+        }
+    }
+    Ok(None)
+}
+
+/// Gives the blob its key: the one it lives under, the upload's, or a new one. Returns how many
+/// slivers are missing under it.
+async fn adopt(
+    node: &Arc<Node>,
+    wish: &Arc<Wish>,
+    own_key: Option<BlobKey>,
+) -> Result<u64, ApiError> {
+    let wish = Arc::clone(wish);
+    let (key, copy, missing) = node
+        .transact(move |state| {
+            let claim = wish.body();
+            // Nothing is rebuilt for a claim that would be refused in the end.
+            wish.confirm(state, 1)?;
+            let live = state.blob(&claim.blob).map(|blob| blob.key);
+            let usable = own_key.filter(|key| {
+                state
+                    .key(*key)
+                    .is_some_and(|under| under.blob().is_none_or(|(blob, _)| blob == claim.blob))
+            });
+            let Some(live) = live else {
+                let key = usable.unwrap_or_else(|| state.next_key());
+                let missing = missing_under(state, &wish, usable);
+                let (blob, length) = (claim.blob, claim.length);
+                let manifest = wish.manifest.encode();
+                return Ok((
+                    vec![Entry::Manifest { key, blob, length, manifest }],
+                    (Some(key), None, missing),
+                ));
+            };
+            let copy = usable.filter(|key| *key != live);
+            let entries = copy.map(|key| Entry::Expired { key }).into_iter().collect();
+            let missing = facts::missing_slivers(state, &wish.epoch, claim);
+            Ok((entries, (Some(live), copy, missing)))
+        })
+        .await?;
+    if let Some(key) = key {
+        node.signals.touch(key, node.now());
+    }
+    if let Some(copy) = copy {
+        node.signals.forget(copy);
+        node.with_store(Work::Foreground, move |store| store.remove_blob(copy)).await?;
+    }
+    Ok(missing)
+}
+
+/// What will be missing once the manifest stands under the key.
+fn missing_under(state: &State, wish: &Wish, key: Option<BlobKey>) -> u64 {
+    let extents = u64::from(wish.manifest.layout().extents());
+    let each = 2 * wish.epoch.shards.len() as u64;
+    let under = key.and_then(|key| state.key(key));
+    let held: u64 = under
+        .into_iter()
+        .flat_map(|under| under.extents())
+        .map(|(_, extent)| each - extent.missing(&wish.epoch.shards).len() as u64)
+        .sum();
+    (extents * each).saturating_sub(held)
+}
+
+fn rebuilding(node: &Node, wish: &Wish, missing_slivers: u64) -> FinishAnswer {
+    node.repairs.want(wish.body().blob, wish.body().length, true);
+    FinishAnswer::Rebuilding { missing_slivers, retry_after_seconds: REBUILDING_RETRY_SECONDS }
+}
+
+/// Makes everything durable, binds the claim id, makes that durable too, and signs.
+async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, ApiError> {
+    node.sync().await?;
+    let decided = Arc::clone(wish);
+    let verdict = node.transact(move |state| record_confirmation(state, &decided)).await?;
+    if let Confirm::Heal { missing_slivers } = verdict {
+        return Ok(rebuilding(node, wish, missing_slivers));
+    }
+    node.sync().await?;
+    let (me, store, wish) = (node.me.clone(), Arc::clone(&node.store), Arc::clone(wish));
+    let sign = move || {
+        let (epoch, claim) = (&wish.epoch, wish.body());
+        let confirmation = Confirmation::of(claim, epoch.geometry());
+        let statement = confirmation.statement(&epoch.record.committee, &epoch.hash);
+        Confirmed {
+            node: me.node,
+            incarnation: me.incarnation,
+            record: epoch.hash,
+            signature: store.key().sign(&statement),
+        }
+    };
+    Ok(FinishAnswer::Confirmed(node.run(Work::Foreground, sign).await?))
+}
+
+/// The confirmation as entries; none if it stands already.
+fn record_confirmation(state: &State, wish: &Wish) -> Result<(Vec<Entry>, Confirm), ApiError> {
+    let claim = wish.body();
+    let missing = facts::missing_slivers(state, &wish.epoch, claim);
+    let verdict = wish.confirm(state, missing)?;
+    let Confirm::Sign { bind } = verdict else { return Ok((Vec::new(), verdict)) };
+    let mut entries = Vec::new();
+    if let Some((key, under)) = state.blob_key(&claim.blob)
+        && !under.is_stable()
+    {
+        entries.push(Entry::Stable { key });
+    }
+    if bind {
+        let (claim, blob) = (claim.claim, claim.blob);
+        entries.push(Entry::Catalog(floe_model::CatalogEntry::Binding { claim, blob }));
+    }
+    let known = state.claim(&claim.claim).and_then(|known| known.confirmed);
+    if known.is_none_or(|known| known.record != wish.epoch.hash) {
+        let (claim, record) = (claim.claim, wish.epoch.hash);
+        entries.push(Entry::Confirmed { claim, record, at: wish.now });
+    }
+    Ok((entries, verdict))
+}
