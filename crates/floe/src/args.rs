@@ -67,7 +67,8 @@ pub(crate) enum Command {
 /// Where the gateway is, and who asks.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct GatewayArguments {
-    /// The gateway's address, such as `https://127.0.0.1:8443`
+    /// The gateway's address, such as `https://127.0.0.1:8443`; the file `client.env` of a
+    /// committee's directory sets it for a shell, and the two below
     #[arg(long, env = "FLOE_URL", value_name = "URL")]
     pub(crate) url: String,
     /// File with the gateway's certificate authority
@@ -163,7 +164,7 @@ pub(crate) struct StatusArguments {
 #[derive(Debug, Args)]
 pub(crate) struct IdArguments {
     /// The file; `-` is standard input
-    pub(crate) file: String,
+    pub(crate) file: PathBuf,
     /// Shards of the committee: an id depends on them
     #[arg(long, default_value_t = 10)]
     pub(crate) shards: u16,

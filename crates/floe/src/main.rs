@@ -6,6 +6,7 @@ mod args;
 mod blob_name;
 mod command;
 mod committee_dir;
+mod content;
 mod exit;
 mod progress;
 mod report;
@@ -53,7 +54,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Rm(arguments) => command::catalog::rm(arguments).await,
         Command::Stat(arguments) => command::catalog::stat(arguments).await,
         Command::Status(arguments) => command::catalog::status(arguments).await,
-        Command::Id(arguments) => command::id::run(&arguments),
+        Command::Id(arguments) => command::id::run(arguments).await,
         Command::Standalone(arguments) => command::standalone::run(arguments).await,
         Command::Committee(arguments) => command::committee::run(arguments).await,
         Command::Sidecar(arguments) => command::server::sidecar(arguments).await,

@@ -10,9 +10,9 @@ use floe_api::{NodeClient, Role, Target, TransportLimits};
 use floe_client::Budget;
 use floe_env::{Env, read_file, real_env};
 use floe_gateway::{Gateway, TokenFile};
-use floe_model::Incarnation;
 use floe_model::keys::RegistrarKey;
 use floe_model::record::Policy;
+use floe_model::{Incarnation, NodeName};
 use floe_sidecar::{Limits, Sidecar};
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use tokio::io::AsyncReadExt as _;
@@ -121,14 +121,20 @@ pub(crate) async fn form(env: &Env, dir: &CommitteeDir, wait: Duration) -> anyho
                 return Ok(());
             }
             Err(error @ (GenesisError::Waiting(_) | GenesisError::TooFew { .. })) => {
-                let text = error.to_string();
                 if begin.elapsed() > wait {
-                    let message =
-                        format!("the committee did not form within {} s: {text}", wait.as_secs());
+                    let seconds = wait.as_secs();
+                    let message = format!("the committee did not form within {seconds} s: {error}");
                     return Err(Ended::new(Exit::NotEnoughNodes, message).into());
                 }
+                let text = match &error {
+                    GenesisError::Waiting(nodes) => {
+                        let names: Vec<_> = nodes.keys().map(NodeName::as_str).collect();
+                        names.join(", ")
+                    }
+                    error => format!("more acceptances: {error}"),
+                };
                 if text != said {
-                    eprintln!("waiting: {text}");
+                    eprintln!("waiting for {text}");
                     said = text;
                 }
             }

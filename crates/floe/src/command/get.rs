@@ -1,5 +1,7 @@
 //! `floe get`.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use http::{Method, header};
 use http_body_util::BodyExt as _;
@@ -22,7 +24,12 @@ pub(crate) async fn run(arguments: GetArguments) -> anyhow::Result<()> {
     let answer = gateway.send(Method::GET, &name.path(), &headers, empty()).await?;
     let length = answer.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let bar = progress::bytes(&format!("get {name}"), length);
+    let onto_screen = arguments.file == "-" && std::io::stdout().is_terminal();
+    let bar = if onto_screen {
+        indicatif::ProgressBar::hidden()
+    } else {
+        progress::bytes(&format!("get {name}"), length)
+    };
     let outcome = if arguments.file == "-" {
         copy(answer.into_body(), tokio::io::stdout(), &bar).await
     } else {

@@ -1,36 +1,32 @@
 //! `floe put`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context as _;
-use bytes::Bytes;
-use futures::StreamExt as _;
+use futures::TryStreamExt as _;
 use http::{Method, header};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
-use tokio::io::AsyncRead;
-use tokio_util::io::ReaderStream;
 
 use crate::args::PutArguments;
 use crate::blob_name::FullName;
+use crate::content::Content;
 use crate::exit::{Ended, Exit};
-use crate::web::{Body, Gateway, read_json};
+use crate::web::{Gateway, read_json};
 use crate::{progress, report};
-
-/// Bytes read at a time.
-const READ_BYTES: usize = 256 * 1024;
 
 /// Stores a file or standard input.
 pub(crate) async fn run(arguments: PutArguments) -> anyhow::Result<()> {
     let (name, file) = target(&arguments.words, &arguments.gateway.namespace)?;
     let gateway = Gateway::new(&arguments.gateway)?;
-    let (reader, length) = open(&file).await?;
+    let content = Content::open(&file).await?;
+    let length = content.length;
     let bar = progress::bytes(&format!("put {name}"), length);
     let mut headers = vec![(header::CONTENT_TYPE, arguments.content_type)];
     if let Some(length) = length {
         headers.push((header::CONTENT_LENGTH, length.to_string()));
     }
-    let answer = gateway.send(Method::PUT, &name.path(), &headers, body(reader, bar.clone())).await;
+    let body = StreamBody::new(content.chunks(bar.clone()).map_ok(Frame::data)).boxed_unsync();
+    let answer = gateway.send(Method::PUT, &name.path(), &headers, body).await;
     bar.finish_and_clear();
     let answer = answer?;
     let created = answer.status() == http::StatusCode::CREATED;
@@ -63,28 +59,6 @@ fn target(words: &[String], namespace: &str) -> Result<(FullName, PathBuf), Ende
         }
         _ => Err(Ended::new(Exit::Usage, "want floe put [NAME] FILE")),
     }
-}
-
-type Reader = Box<dyn AsyncRead + Send + Unpin>;
-
-async fn open(file: &Path) -> anyhow::Result<(Reader, Option<u64>)> {
-    if file == Path::new("-") {
-        return Ok((Box::new(tokio::io::stdin()), None));
-    }
-    let open = tokio::fs::File::open(file).await;
-    let open = open.with_context(|| format!("{} cannot be read", file.display()))?;
-    let metadata = open.metadata().await?;
-    let length = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(open), length))
-}
-
-fn body(reader: Reader, bar: indicatif::ProgressBar) -> Body {
-    let chunks = ReaderStream::with_capacity(reader, READ_BYTES).map(move |chunk| {
-        let chunk: Bytes = chunk?;
-        bar.inc(chunk.len() as u64);
-        Ok(Frame::data(chunk))
-    });
-    StreamBody::new(chunks).boxed_unsync()
 }
 
 #[cfg(test)]
