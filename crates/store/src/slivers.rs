@@ -47,17 +47,27 @@ pub(crate) struct Listed {
     pub(crate) stored_bytes: u64,
 }
 
+/// A put that did not happen, as far as anyone can tell.
+#[derive(Debug)]
+pub(crate) enum PutError {
+    /// Nothing is in doubt.
+    Write(io::Error),
+    /// A sync failed.
+    Sync(io::Error),
+}
+
 /// Where slivers are kept.
 pub(crate) trait SliverStore: Send + Sync {
     /// Writes a sliver, in place of one that may be there. After a crash without a sync there is
-    /// nothing, or it is whole, or it fails `check`. With `at_once` the last cannot happen.
+    /// nothing, or it is whole, or it fails `check`. With `at_once` it is durable when this
+    /// returns, and at no time may fail `check`.
     fn put(
         &self,
         sliver: &SliverAddress,
         shape: ExtentShape,
         bytes: &[u8],
         at_once: bool,
-    ) -> io::Result<()>;
+    ) -> Result<(), PutError>;
 
     /// Reads a range of a sliver, which is cut at its end; checks all it reads.
     fn read(

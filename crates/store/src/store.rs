@@ -21,7 +21,7 @@ use crate::entry::{BlobKey, Entry};
 use crate::error::{StoreError, TransactError};
 use crate::identity::VolumeIdentity;
 use crate::log::{AppendError, ControlLog, LogSpan, Tail};
-use crate::slivers::{Found, SliverAddress, SliverStore};
+use crate::slivers::{Found, PutError, SliverAddress, SliverStore};
 use crate::state::State;
 
 /// One of so many parts of the file system is kept back for removal and repair.
@@ -202,9 +202,11 @@ impl Store {
         };
         self.require_space(sliver.bytes().len() as u64)?;
         // Nobody checks a stable blob's slivers at the next start.
-        self.slivers
-            .put(address, sliver.shape(), sliver.bytes(), stable)
-            .map_err(|error| self.disk_error(error))?;
+        let put = self.slivers.put(address, sliver.shape(), sliver.bytes(), stable);
+        put.map_err(|error| match error {
+            PutError::Write(error) => self.disk_error(error),
+            PutError::Sync(error) => self.commit.fail(&error),
+        })?;
         if self.shared_mut().state.hold(address) {
             return Ok(());
         }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::Path;
 
-use floe_env::Disk;
+use floe_env::{Disk, DiskFile};
 use floe_model::VolumeId;
 use floe_model::codec::Decoder;
 use floe_model::frame::{FORMAT_VERSION, FrameError, FrameHead};
@@ -16,6 +16,8 @@ use crate::entry::{Entry, KIND_LOG, KIND_MARK, LAST_KIND};
 const USUAL_HEAD_BYTES: usize = 1024;
 /// Bytes searched at once for a frame behind a bad one.
 const SEARCH_BYTES: usize = 64 * 1024;
+/// Bytes written at once.
+const REWRITE_BYTES: usize = 64 * 1024;
 const MAGIC: &[u8; 4] = b"FLOE";
 
 /// A log that cannot be taken for what was written.
@@ -76,19 +78,34 @@ impl ControlLog {
         let file = disk.open(path)?;
         let mut window = Window::new(file.as_ref())?;
         let (id, first) = read_log_head(&mut window, volume)?;
-        let end = Replay { window, id, apply }.run(first)?;
+        let mut replay = Replay { window, id, durable: first, apply };
+        let end = replay.run(first)?;
+        let durable = replay.durable.min(end);
         let length = file.length_bytes()?;
         if length > end {
             file.truncate(end)?;
         }
-        // What is in the page cache only must not count as durable.
-        file.sync()?;
+        make_durable(file.as_ref(), durable, end)?;
         let mut tail = Tail { end, entries_end: end, durable: end };
         let log = Self { file, id };
         // Without the mark a later damage at the end would pass for a torn tail: no more than that.
         let _ = log.mark(&mut tail);
         Ok(Replayed { log, tail, dropped_bytes: length - end })
     }
+}
+
+/// Makes durable what may be in the page cache only. It is written once more: after a sync that
+/// failed, in an earlier process, the kernel takes what it holds for clean.
+fn make_durable(file: &dyn DiskFile, start: u64, end: u64) -> io::Result<()> {
+    let mut window = Window::new(file)?;
+    let mut at = start;
+    while at < end {
+        let left = usize::try_from(end - at).unwrap_or(usize::MAX);
+        let bytes = window.bytes(at, left.min(REWRITE_BYTES))?;
+        file.write_at(at, bytes)?;
+        at += (bytes.len() as u64).max(1);
+    }
+    file.sync()
 }
 
 fn read_log_head(window: &mut Window<'_>, volume: &VolumeId) -> Result<(u64, u64), LogError> {
@@ -115,6 +132,8 @@ fn read_log_head(window: &mut Window<'_>, volume: &VolumeId) -> Result<(u64, u64
 struct Replay<'a, F> {
     window: Window<'a>,
     id: u64,
+    /// How far the frames read say that the log was durable.
+    durable: u64,
     apply: F,
 }
 
@@ -156,6 +175,7 @@ impl<F: FnMut(&Entry, LogSpan)> Replay<'_, F> {
         if preamble.log != self.id || preamble.offset != at {
             return Err(Bad::Frame);
         }
+        self.durable = self.durable.max(preamble.durable);
         if kind == KIND_MARK {
             return Ok((None, preamble.following, bytes));
         }

@@ -14,7 +14,7 @@ use floe_model::codec::{Encoder, Layout};
 use floe_model::frame::{CHUNK_BYTES, FrameHead, frame_bytes, write_frame};
 use floe_model::{Axis, ExtentShape, VolumeId};
 
-use super::{Found, Listed, SliverAddress, SliverStore};
+use super::{Found, Listed, PutError, SliverAddress, SliverStore};
 use crate::entry::BlobKey;
 use name::{file_name, parse_file_name, parse_key};
 
@@ -93,19 +93,25 @@ impl PlainFiles {
         head.finish()
     }
 
+    fn framed(&self, sliver: &SliverAddress, shape: ExtentShape, payload: &[u8]) -> Vec<u8> {
+        let mut framed = Vec::new();
+        write_frame(&mut framed, KIND_SLIVER, &self.head(sliver, shape), payload);
+        framed
+    }
+
     fn write_and_rename(
         &self,
         temporary: &Path,
         path: &Path,
         bytes: &[u8],
         sync: bool,
-    ) -> io::Result<Box<dyn DiskFile>> {
-        let file = self.disk.create(temporary)?;
-        file.write_at(0, bytes)?;
+    ) -> Result<Box<dyn DiskFile>, PutError> {
+        let file = self.disk.create(temporary).map_err(PutError::Write)?;
+        file.write_at(0, bytes).map_err(PutError::Write)?;
         if sync {
-            file.sync()?;
+            file.sync().map_err(PutError::Sync)?;
         }
-        self.disk.rename(temporary, path)?;
+        self.disk.rename(temporary, path).map_err(PutError::Write)?;
         Ok(file)
     }
 
@@ -184,25 +190,27 @@ impl SliverStore for PlainFiles {
         shape: ExtentShape,
         bytes: &[u8],
         at_once: bool,
-    ) -> io::Result<()> {
+    ) -> Result<(), PutError> {
         let directory = self.directory(sliver.key);
-        self.disk.create_dir_all(&directory)?;
-        let mut framed = Vec::new();
-        write_frame(&mut framed, KIND_SLIVER, &self.head(sliver, shape), bytes);
+        self.disk.create_dir_all(&directory).map_err(PutError::Write)?;
+        let framed = self.framed(sliver, shape, bytes);
         let number = self.temporary.fetch_add(1, Ordering::Relaxed);
         let temporary = directory.join(format!(".{number}.tmp"));
-        let at_once = at_once || self.unsynced().files.len() >= MOST_UNSYNCED_FILES;
+        let sync = at_once || self.unsynced().files.len() >= MOST_UNSYNCED_FILES;
         let path = self.path(sliver);
-        let written = self.write_and_rename(&temporary, &path, &framed, at_once);
+        let written = self.write_and_rename(&temporary, &path, &framed, sync);
         let file = written.inspect_err(|_| {
             // The first error is the one to tell; what is left is removed at the next start.
             let _ = self.disk.remove_file(&temporary);
         })?;
+        if at_once {
+            return self.sync_names(&[sliver.key]).map_err(PutError::Sync);
+        }
         let mut unsynced = self.unsynced();
         let put = unsynced.next;
         unsynced.next += 1;
         unsynced.directories.insert(sliver.key, put);
-        if !at_once {
+        if !sync {
             unsynced.files.insert(put, (sliver.key, file.into()));
         }
         Ok(())
@@ -221,10 +229,13 @@ impl SliverStore for PlainFiles {
 
     fn check(&self, sliver: &SliverAddress, shape: ExtentShape) -> io::Result<Found<()>> {
         let Some(file) = self.open_file(sliver)? else { return Ok(Found::Nothing) };
-        let whole = 0..usize::MAX;
-        if let Err(reason) = self.read_checked(file.as_ref(), sliver, shape, &whole) {
-            return Ok(Found::Corrupt(reason));
-        }
+        let payload = match self.read_checked(file.as_ref(), sliver, shape, &(0..usize::MAX)) {
+            Ok(payload) => payload,
+            Err(reason) => return Ok(Found::Corrupt(reason)),
+        };
+        // The same bytes once more: after a sync that failed, in an earlier process, the kernel
+        // takes what it holds for clean.
+        file.write_at(0, &self.framed(sliver, shape, &payload))?;
         file.sync()?;
         Ok(Found::Good(()))
     }
