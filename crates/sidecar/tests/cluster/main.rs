@@ -1,0 +1,135 @@
+//! Whole nodes in one process, on loopback and real disks: what was missed heals by itself.
+
+mod committee;
+
+use committee::Cluster;
+use floe_model::frame::{Frame, write_frame};
+use floe_sidecar::Sidecar;
+
+/// Bytes that no two offsets share.
+fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    };
+    (0..length).map(next).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_missed_a_write_heals_from_symbols() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let (status, _) = cluster.probe(0, "/livez").await;
+    assert!(status.contains("200"), "{status}");
+    let small = content(1, 1000);
+    let first = cluster.write("small", small.clone()).await;
+    assert_eq!(cluster.read(&first).await, small);
+
+    cluster.stop(0).await;
+    let large = content(2, 20_000_000);
+    let second = cluster.write("large", large.clone()).await;
+    assert_eq!(cluster.read(&second).await, large);
+
+    cluster.restart(0).await;
+    let report = cluster.healed(0, 2).await;
+    assert_eq!(report.slivers.held, 4 + 3 * 4, "{report:#?}");
+    let restored = cluster.metric(0, "floe_node_repair_bytes_restored_total", "").await;
+    let read = cluster.metric(0, "floe_node_repair_bytes_read_total", "").await;
+    assert!(restored > 0 && read == restored, "{read} read, {restored} restored");
+    let by_symbols = cluster.metric(0, "floe_node_repair_slivers_total", "symbols").await;
+    assert_eq!(by_symbols, 12);
+
+    // The healed node carries reads on its own shards: another one is gone now.
+    cluster.stop(1).await;
+    assert_eq!(cluster.read(&second).await, large);
+    let (status, _) = cluster.probe(0, "/readyz").await;
+    assert!(status.contains("200"), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn four_nodes_of_one_shard_heal_by_decoding() {
+    let mut cluster = Cluster::start(4, 4).await;
+    cluster.stop(3).await;
+    let bytes = content(3, 9_000_000);
+    let written = cluster.write("blob", bytes.clone()).await;
+    cluster.restart(3).await;
+    cluster.healed(3, 1).await;
+    assert!(cluster.metric(3, "floe_node_repair_slivers_total", "decode").await > 0);
+    cluster.stop(0).await;
+    assert_eq!(cluster.read(&written).await, bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_liar_is_named_and_repair_goes_on() {
+    let mut cluster = Cluster::start(5, 10).await;
+    cluster.stop(0).await;
+    let bytes = content(4, 700_000);
+    let written = cluster.write("blob", bytes.clone()).await;
+    cluster.healed(4, 1).await;
+    cluster.stop(4).await;
+    for path in cluster.slivers(4) {
+        falsify(&path);
+    }
+    cluster.restart(4).await;
+    cluster.restart(0).await;
+    cluster.healed(0, 1).await;
+    let named = cluster.metric(0, "floe_node_verification_failures_total", "node-4").await;
+    assert!(named > 0, "{}", cluster.probe(0, "/metrics").await.1);
+    for honest in ["node-1", "node-2", "node-3"] {
+        let failures = "floe_node_verification_failures_total";
+        assert_eq!(cluster.metric(0, failures, honest).await, 0, "{honest}");
+    }
+    assert_eq!(cluster.read(&written).await, bytes);
+}
+
+/// Alters the payload and makes the checksums fit again.
+#[expect(clippy::disallowed_methods, reason = "the test alters real files from outside")]
+fn falsify(path: &std::path::Path) {
+    let stored = std::fs::read(path).unwrap();
+    let (mut frame, _) = Frame::read(&stored, stored.len()).unwrap();
+    for byte in &mut frame.payload {
+        *byte ^= 0x5a;
+    }
+    let mut altered = Vec::new();
+    write_frame(&mut altered, frame.kind, &frame.head, &frame.payload);
+    assert_eq!(altered.len(), stored.len());
+    std::fs::write(path, altered).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_nodes_volume_is_refused() {
+    let mut cluster = Cluster::start(4, 4).await;
+    cluster.stop(0).await;
+    cluster.stop(1).await;
+    let mut config = cluster.nodes[0].config.clone();
+    config.volume_dir = cluster.nodes[1].config.volume_dir.clone();
+    cluster.nodes[0].running =
+        Some(Sidecar::start(cluster.env.clone(), config).await.unwrap());
+    let (status, body) = cluster.probe(0, "/readyz").await;
+    assert!(status.contains("503") && body.contains("node-1"), "{status} {body}");
+    let target = floe_api::Target::from(&cluster.record.members[0]);
+    let refused = cluster.calls.report(&target).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, floe_api::ErrorCode::NotServing);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_empty_volume_under_a_used_incarnation_serves_its_identity_only() {
+    let mut cluster = Cluster::start(4, 4).await;
+    cluster.stop(0).await;
+    let empty = tempfile::tempdir().unwrap();
+    cluster.nodes[0].config.volume_dir = empty.path().join("volume");
+    cluster.restart(0).await;
+    let target = floe_api::Target::from(&cluster.record.members[0]);
+    let chain = cluster.client.committee().chain();
+    let refused = cluster.calls.push_epoch(&target, &chain).await.unwrap_err();
+    let refusal = refused.refusal().unwrap();
+    assert!(refusal.detail.contains("next incarnation"), "{refusal}");
+    assert!(cluster.calls.identity(&target).await.is_ok());
+    let name = "blob".parse().unwrap();
+    let resolved = cluster.calls.resolve(&target, floe_model::NamespaceUid([5; 16]), name).await;
+    let refusal = resolved.unwrap_err();
+    let refusal = refusal.refusal().unwrap();
+    assert_eq!(refusal.code, floe_api::ErrorCode::NotServing);
+    assert!(refusal.detail.contains("next incarnation"), "{refusal}");
+    cluster.stop(0).await;
+}
