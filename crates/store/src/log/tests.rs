@@ -195,13 +195,14 @@ fn an_append_that_fails_leaves_nothing_behind() {
     let disk = Faulty::default();
     let (Replayed { log, mut tail, .. }, _) = volume.replay_on(&disk).unwrap();
     let before = tail;
-    *disk.short_write.lock().unwrap() = Some((300, io::ErrorKind::StorageFull));
-    let failed = log.append(&mut tail, &[confirmed(1), confirmed(2), confirmed(3)]);
+    // All is written before the error comes: the rest of it must not follow what is written next.
+    *disk.short_write.lock().unwrap() = Some((usize::MAX, io::ErrorKind::StorageFull));
+    let failed = log.append(&mut tail, &[confirmed(1), confirmed(2)]);
     assert!(matches!(failed, Err(AppendError::Refused(StoreError::Io(_)))), "{failed:?}");
     assert_eq!(tail, before);
-    let spans = log.append(&mut tail, &[Entry::CaughtUp]).unwrap();
+    let spans = log.append(&mut tail, &[confirmed(3)]).unwrap();
     assert_eq!(spans[0].end(), tail.end);
-    assert_eq!(volume.replay().unwrap().1, [Entry::CaughtUp]);
+    assert_eq!(volume.replay().unwrap().1, [confirmed(3)]);
 }
 
 #[test]
