@@ -126,6 +126,29 @@ impl SimDisk {
         self.note("wiped");
     }
 
+    /// A copy of the disk as it is now, no process on it: what a snapshot or a careful reader gets.
+    /// Its operations are noted in `log`.
+    pub fn fork(&self, name: &str, log: &EventLog) -> Self {
+        let copy = Self::new(name, self.lock_state().capacity_bytes, log);
+        copy.become_copy(&self.lock_state().tree);
+        copy
+    }
+
+    /// Puts the content of another disk in place of this one's: a snapshot is played back, or
+    /// volumes are mixed up. The host must be down.
+    pub fn restore(&self, from: &Self) {
+        let tree = from.lock_state().tree.clone();
+        self.become_copy(&tree);
+        self.note(format!("replaced by {}", from.name));
+    }
+
+    fn become_copy(&self, tree: &Tree) {
+        let mut state = self.lock_state();
+        state.tree = tree.clone();
+        state.tree.kill();
+        state.begin_life();
+    }
+
     /// The machine goes off in the middle of things: `changes` more changing operations (syncs
     /// included) are done, the next and all later ones fail, and no job of the host's compute gives
     /// a result any more. Then, when [`SimDisk::is_halted`]: turmoil's crash, and

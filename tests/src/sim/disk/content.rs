@@ -6,12 +6,13 @@ const SECTOR_BYTES: usize = 512;
 
 /// As running programs see it, with what is needed to take back, or to redo in part, everything
 /// that is not on stable storage.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Content {
     bytes: Vec<u8>,
     changes: Vec<Change>,
 }
 
+#[derive(Clone)]
 struct Change {
     offset: usize,
     /// What the file had from `offset` on and lost: overwritten or cut off.
@@ -21,6 +22,7 @@ struct Change {
     state: State,
 }
 
+#[derive(Clone)]
 enum Effect {
     Write(Vec<u8>),
     SetLength(usize),

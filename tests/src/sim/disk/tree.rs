@@ -12,6 +12,7 @@ pub(super) type NodeId = u64;
 
 const ROOT: NodeId = 0;
 
+#[derive(Clone)]
 pub(super) struct Tree {
     nodes: BTreeMap<NodeId, Node>,
     next_id: NodeId,
@@ -20,12 +21,13 @@ pub(super) struct Tree {
     used_bytes: u64,
 }
 
+#[derive(Clone)]
 enum Node {
     File(File),
     Directory(BTreeMap<String, NodeId>),
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct File {
     content: Content,
     /// Whether a directory names it now.
@@ -34,8 +36,10 @@ struct File {
 }
 
 /// Entry changes that survive together or not at all (a rename is two).
+#[derive(Clone)]
 struct Transaction(Vec<EntryChange>);
 
+#[derive(Clone)]
 struct EntryChange {
     directory: NodeId,
     name: String,
