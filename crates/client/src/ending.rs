@@ -6,7 +6,7 @@ use std::time::Duration;
 use floe_api::messages::Closing as Answer;
 use floe_env::{Work, compute};
 use floe_model::record::RegistrarRole;
-use floe_model::{Certificate, Claim, ClaimId, Release, SignedClaim, SignedRelease};
+use floe_model::{Certificate, ClaimId, Release, SignedClaim, SignedRelease};
 
 use crate::ballot::Standing;
 use crate::client::Client;
@@ -42,11 +42,11 @@ pub enum Closing {
 impl Client {
     /// Releases a claim, and all of its name created earlier. On success nodes worth n-f shards stored
     /// the release.
-    pub async fn release(&self, claim: &Claim) -> Result<SignedRelease, ReleaseError> {
+    pub async fn release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
         let mut epochs = 0;
         loop {
             let record = self.peers().committee.newest();
-            let release = self.sign_release(claim)?;
+            let release = self.sign_release(release)?;
             let shared = Arc::new(release.clone());
             let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
                 let (peers, release) = (Arc::clone(self.peers()), Arc::clone(&shared));
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    fn sign_release(&self, claim: &Claim) -> Result<SignedRelease, ReleaseError> {
+    fn sign_release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
         let record = self.peers().committee.newest();
         let key = self.registrar().ok_or(ReleaseError::NotRegistrar)?;
         let roles = [RegistrarRole::Gateway, RegistrarRole::Operator];
@@ -77,14 +77,7 @@ impl Client {
         if !roles.into_iter().any(is_named) {
             return Err(ReleaseError::NotRegistrar);
         }
-        let release = Release {
-            claim: claim.claim,
-            namespace_uid: claim.namespace_uid,
-            name: claim.name.clone(),
-            created: claim.created,
-            signed: self.unix_now(),
-        };
-        Ok(floe_model::Signed::sign(release, &record.committee, record.hash(), key))
+        Ok(floe_model::Signed::sign(release.clone(), &record.committee, record.hash(), key))
     }
 
     /// Has nodes worth n-f shards close a claim id, so that its certificate, should one come, is

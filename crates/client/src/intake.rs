@@ -11,7 +11,7 @@ use crate::budget::{FIRST_BYTES, Held, Rooms};
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// A body: its bytes in order, in pieces of any size.
-pub type Body = BoxStream<'static, Result<Bytes, BoxError>>;
+type Body = BoxStream<'static, Result<Bytes, BoxError>>;
 
 /// The bytes of one extent.
 pub(crate) struct Piece {
@@ -19,7 +19,7 @@ pub(crate) struct Piece {
     /// No bytes follow.
     pub(crate) is_last: bool,
     /// Room for the bytes.
-    pub(crate) held: Held,
+    pub(crate) _held: Held,
 }
 
 /// Takes a body extent by extent.
@@ -52,7 +52,7 @@ impl Intake {
             self.fill(&mut bytes, self.extent_bytes).await?;
             self.look_ahead().await?;
         }
-        Ok(Piece { bytes: bytes.freeze(), is_last: self.ended, held })
+        Ok(Piece { bytes: bytes.freeze(), is_last: self.ended, _held: held })
     }
 
     async fn fill(&mut self, bytes: &mut BytesMut, upto: usize) -> Result<(), BoxError> {

@@ -17,6 +17,8 @@ use crate::observer::Observer;
 /// The first pause before a request is repeated; doubles up to [`LONGEST_BACKOFF`].
 const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
+/// How long a node may be silent, request after request, before it is given up.
+const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// The longest wait that a node may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -140,6 +142,7 @@ impl Peers {
     {
         let end = self.now() + patience;
         let mut backoff = FIRST_BACKOFF;
+        let mut silence_end = None;
         loop {
             if let Some(pause) = self.pause_left(to) {
                 self.env.clock.sleep(pause).await;
@@ -150,7 +153,10 @@ impl Peers {
             };
             let wait =
                 failure.retry_after().map_or(backoff, |asked| asked.min(LONGEST_RETRY_AFTER));
-            if self.now() + wait >= end {
+            let now = self.now();
+            silence_end =
+                failure.is_silence().then(|| silence_end.unwrap_or_else(|| now + SILENCE_PATIENCE));
+            if now + wait >= silence_end.map_or(end, |silence_end| end.min(silence_end)) {
                 return Err(failure);
             }
             self.env.clock.sleep(wait).await;

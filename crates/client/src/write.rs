@@ -171,32 +171,55 @@ impl Client {
         first: Piece,
         intake: &mut Intake,
     ) -> Result<Content, WriteError> {
-        let (record, env) = (upload.record(), &self.peers().env);
-        let mut digest = Sha256::new();
-        let (mut ids, mut length, mut extent) = (Vec::new(), 0, ExtentIndex(0));
-        let mut sending: Option<Sending> = None;
+        let mut sent = Sent::default();
         let mut piece = Some(first);
         while let Some(current) = piece {
-            length += current.bytes.len() as u64;
             let following = follow(intake, current.is_last);
-            let encoded = encode(env, self.rooms(), record.geometry, (current, digest));
-            let (encoded, following) = futures::try_join!(encoded, following)?;
-            let outgoing = encoded.0;
-            digest = encoded.1;
-            ids.extend_from_slice(&outgoing.stripe_ids);
-            let parcels = outgoing.parcels(env, record).await?;
-            if let Some(before) = sending.take() {
-                before.settled().await?;
-            }
-            sending = Some(upload.send(extent, parcels));
-            extent = ExtentIndex(extent.0.checked_add(1).ok_or(WriteError::TooLong)?);
+            // Side by side: what holds room further down must not wait for a body's bytes.
+            let (_, following) =
+                futures::try_join!(self.pass_on(upload, &mut sent, current), following)?;
             piece = following;
         }
-        if let Some(last) = sending {
+        if let Some(last) = sent.sending {
             last.settled().await?;
         }
-        content(BlobLayout::new(record.geometry, length), ids, digest)
+        content(BlobLayout::new(upload.record().geometry, sent.length), sent.ids, sent.digest)
     }
+
+    /// Encodes an extent, and begins to send it when the one before may be forgotten.
+    async fn pass_on(
+        &self,
+        upload: &Arc<Upload>,
+        sent: &mut Sent,
+        piece: Piece,
+    ) -> Result<(), WriteError> {
+        let (record, env) = (upload.record(), &self.peers().env);
+        sent.length += piece.bytes.len() as u64;
+        let work = (piece, std::mem::take(&mut sent.digest));
+        let (outgoing, digest) = encode(env, self.rooms(), record.geometry, work).await?;
+        sent.digest = digest;
+        sent.ids.extend_from_slice(&outgoing.stripe_ids);
+        let parcels = outgoing.parcels(env, record).await?;
+        if let Some(before) = sent.sending.take() {
+            before.settled().await?;
+        }
+        let next = sent.next.checked_add(1).ok_or(WriteError::TooLong)?;
+        let extent = ExtentIndex(std::mem::replace(&mut sent.next, next));
+        sent.sending = Some(upload.send(extent, parcels));
+        Ok(())
+    }
+}
+
+/// How far an upload has come.
+#[derive(Default)]
+struct Sent {
+    digest: Sha256,
+    ids: Vec<StripeId>,
+    length: u64,
+    /// The number of the next extent.
+    next: u32,
+    /// The last extent, on its way.
+    sending: Option<Sending>,
 }
 
 async fn follow(intake: &mut Intake, ended: bool) -> Result<Option<Piece>, WriteError> {
@@ -212,4 +235,4 @@ fn content(layout: BlobLayout, ids: Vec<StripeId>, digest: Sha256) -> Result<Con
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
