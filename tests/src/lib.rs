@@ -1,5 +1,5 @@
-//! What the tests of running systems share. `sim` is the simulated environment; the families
-//! `sim_*` and `node_*` stand in `tests/`.
+//! What the tests of running systems share. `sim` is the simulated environment, `sim_committee` a
+//! committee in it; the families `sim_*` and `node_*` stand in `tests/`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,3 +10,4 @@
 )]
 
 pub mod sim;
+pub mod sim_committee;
