@@ -1,12 +1,9 @@
 //! `cargo xtask demo`: a committee of real processes tells in three acts what Floe is for.
 
 mod casting;
-mod committee;
 mod liar;
-mod metrics;
 mod narration;
 mod source_file;
-mod stage;
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -17,11 +14,10 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::casting::{Parts, cast};
-use self::committee::{Committee, FAULTY, NODES, SHARDS};
 use self::narration::{Checks, act, count_bar, decimal, megabytes, rate, seconds, step, table};
 use self::source_file::{SourceFile, digest};
-use self::stage::{Stage, tail};
 use crate::artefact::artefact;
+use crate::local_committee::{Committee, FAULTY, NODES, SHARDS, Stage, tail};
 use crate::workspace::Workspace;
 
 /// The blob's name.
@@ -290,7 +286,7 @@ fn rows(file: &SourceFile, figures: &Figures) -> Vec<[String; 3]> {
 
 fn how_to_go_on(stage: &Stage, committee: &Committee, parts: &Parts) -> anyhow::Result<String> {
     let floe = committee.binary().display();
-    let ids: Vec<String> = stage.process_ids().iter().map(ToString::to_string).collect();
+    let ids: Vec<String> = stage.process_ids().values().map(ToString::to_string).collect();
     let mut lines = vec![
         "Everything goes on. To play:".to_owned(),
         format!("  . {}", committee.client_env().display()),

@@ -5,6 +5,7 @@
 mod artefact;
 mod demo;
 mod layers;
+mod local_committee;
 mod sizes;
 mod source;
 mod test;

@@ -1,4 +1,4 @@
-//! The demo's processes and its directory. Whatever happens, Ctrl-C included, none of them stays,
+//! The processes of a run and its directory. Whatever happens, Ctrl-C included, none of them stays,
 //! unless they are left on purpose.
 
 use std::collections::BTreeMap;
@@ -19,7 +19,7 @@ const GLANCE: Duration = Duration::from_millis(10);
 const INTERRUPTED: i32 = 130;
 
 /// Everything that must be gone at the end.
-pub(super) struct Stage {
+pub(crate) struct Stage {
     shared: Arc<Shared>,
     keep: bool,
 }
@@ -38,7 +38,7 @@ struct State {
 impl Stage {
     /// Makes the directory; from here on signals clean up. With `keep`, [`Stage::leave`] may leave
     /// the processes running.
-    pub(super) fn set(directory: PathBuf, keep: bool) -> anyhow::Result<Self> {
+    pub(crate) fn set(directory: PathBuf, keep: bool) -> anyhow::Result<Self> {
         fs::create_dir_all(directory.join("logs"))
             .with_context(|| format!("make {}", directory.display()))?;
         let shared = Arc::new(Shared { directory, state: Mutex::default() });
@@ -48,17 +48,17 @@ impl Stage {
     }
 
     /// Whether the processes are to be left running.
-    pub(super) fn keeps(&self) -> bool {
+    pub(crate) fn keeps(&self) -> bool {
         self.keep
     }
 
     /// Where everything is.
-    pub(super) fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         &self.shared.directory
     }
 
     /// Starts a server; its output goes to a log of its name.
-    pub(super) fn start(&self, name: &str, mut command: Command) -> anyhow::Result<()> {
+    pub(crate) fn start(&self, name: &str, mut command: Command) -> anyhow::Result<()> {
         let log = self.log(name);
         let output = File::options().create(true).append(true).open(&log);
         let output = output.with_context(|| format!("write {}", log.display()))?;
@@ -74,7 +74,7 @@ impl Stage {
     }
 
     /// Starts a client, whose standard error is ours; its standard output, if it was asked for.
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         &self,
         name: &str,
         mut command: Command,
@@ -90,7 +90,7 @@ impl Stage {
     }
 
     /// Waits until a process has ended by itself.
-    pub(super) fn wait(&self, name: &str) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn wait(&self, name: &str) -> anyhow::Result<ExitStatus> {
         loop {
             if let Some(status) = self.shared.lock().ended(name)? {
                 return Ok(status);
@@ -100,7 +100,7 @@ impl Stage {
     }
 
     /// Ends a process the hard way (SIGKILL).
-    pub(super) fn kill(&self, name: &str) -> anyhow::Result<()> {
+    pub(crate) fn kill(&self, name: &str) -> anyhow::Result<()> {
         let mut state = self.shared.lock();
         let mut child =
             state.processes.remove(name).with_context(|| format!("{name} is not running"))?;
@@ -109,7 +109,7 @@ impl Stage {
     }
 
     /// An error if a server ended without being told to, with the end of its log.
-    pub(super) fn all_run(&self) -> anyhow::Result<()> {
+    pub(crate) fn all_run(&self) -> anyhow::Result<()> {
         let mut state = self.shared.lock();
         let names: Vec<String> = state.processes.keys().cloned().collect();
         for name in names {
@@ -120,18 +120,19 @@ impl Stage {
         Ok(())
     }
 
-    /// Ids of all processes that run.
-    pub(super) fn process_ids(&self) -> Vec<u32> {
-        self.shared.lock().processes.values().map(Child::id).collect()
+    /// Ids of all processes that run, by name.
+    pub(crate) fn process_ids(&self) -> BTreeMap<String, u32> {
+        let state = self.shared.lock();
+        state.processes.iter().map(|(name, child)| (name.clone(), child.id())).collect()
     }
 
     /// Leaves processes and directory as they are.
-    pub(super) fn leave(self) {
+    pub(crate) fn leave(self) {
         self.shared.lock().over = true;
     }
 
     /// Where a server's output goes.
-    pub(super) fn log(&self, name: &str) -> PathBuf {
+    pub(crate) fn log(&self, name: &str) -> PathBuf {
         self.shared.directory.join("logs").join(format!("{name}.log"))
     }
 }
@@ -161,7 +162,7 @@ impl Shared {
         for (_, mut child) in std::mem::take(&mut state.processes) {
             let _ = child.wait();
         }
-        // The main thread may still be writing a file when a signal ends the demo.
+        // The main thread may still be writing a file when a signal ends the run.
         for _ in 0..100 {
             match fs::remove_dir_all(&self.directory) {
                 Ok(()) => return,
@@ -215,7 +216,7 @@ fn end_on_signal(shared: Arc<Shared>) -> anyhow::Result<()> {
 }
 
 /// The last lines of a log.
-pub(super) fn tail(log: &Path) -> String {
+pub(crate) fn tail(log: &Path) -> String {
     const LINES: usize = 15;
     let mut bytes = Vec::new();
     let read = File::open(log).and_then(|mut file| file.read_to_end(&mut bytes));
@@ -249,7 +250,7 @@ mod tests {
         stage.start("two", sleeper()).unwrap();
         stage.kill("one").unwrap();
         stage.all_run().unwrap();
-        let [left] = stage.process_ids()[..] else { panic!("one runs") };
+        let left = stage.process_ids()["two"];
         let directory = stage.directory().to_owned();
         assert!(Path::new(&format!("/proc/{left}")).exists());
         drop(stage);

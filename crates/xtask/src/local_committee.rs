@@ -1,4 +1,7 @@
-//! The demo's committee: its addresses and the commands of `floe` that run it.
+//! A committee of real processes on loopback: its addresses and the commands of `floe` that run it.
+
+mod metrics;
+mod stage;
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -9,15 +12,16 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use super::metrics::{Metrics, page};
-use super::stage::Stage;
+pub(crate) use self::metrics::Metrics;
+use self::metrics::page;
+pub(crate) use self::stage::{Stage, tail};
 
 /// Storage nodes.
-pub(super) const NODES: u32 = 7;
+pub(crate) const NODES: u32 = 7;
 /// n.
-pub(super) const SHARDS: usize = 10;
+pub(crate) const SHARDS: usize = 10;
 /// f.
-pub(super) const FAULTY: usize = 3;
+pub(crate) const FAULTY: usize = 3;
 /// Where a process shows its metrics.
 const METRICS_PORT: u16 = 9090;
 /// Where nodes talk to each other.
@@ -28,7 +32,7 @@ const GATEWAY_PORT: u16 = 8443;
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
 /// The committee as seen from outside.
-pub(super) struct Committee {
+pub(crate) struct Committee {
     binary: PathBuf,
     directory: PathBuf,
     first: Ipv4Addr,
@@ -37,7 +41,7 @@ pub(super) struct Committee {
 
 impl Committee {
     /// Draws addresses and makes the directory with `floe committee init`.
-    pub(super) fn init(binary: &Path, directory: PathBuf) -> anyhow::Result<Self> {
+    pub(crate) fn init(binary: &Path, directory: PathBuf) -> anyhow::Result<Self> {
         let mut committee = Self {
             binary: binary.to_owned(),
             directory,
@@ -60,7 +64,7 @@ impl Committee {
     }
 
     /// `floe` with these words, and nothing of our own environment that steers it.
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("FLOE_") {
@@ -72,14 +76,14 @@ impl Committee {
     }
 
     /// Starts a storage node.
-    pub(super) fn start_node(&self, stage: &Stage, node: &str) -> anyhow::Result<()> {
+    pub(crate) fn start_node(&self, stage: &Stage, node: &str) -> anyhow::Result<()> {
         let mut command = self.command(&["sidecar", "--dir"]);
         command.arg(self.directory.join("nodes").join(node));
         stage.start(node, command)
     }
 
     /// Starts every node, forms the committee, starts the gateway, waits until it is ready.
-    pub(super) fn form(&self, stage: &Stage) -> anyhow::Result<()> {
+    pub(crate) fn form(&self, stage: &Stage) -> anyhow::Result<()> {
         for node in Self::nodes() {
             self.start_node(stage, &node)?;
         }
@@ -95,54 +99,54 @@ impl Committee {
     }
 
     /// The nodes' names.
-    pub(super) fn nodes() -> impl Iterator<Item = String> {
+    pub(crate) fn nodes() -> impl Iterator<Item = String> {
         (0..NODES).map(|node| format!("node-{node}"))
     }
 
     /// A node's metrics.
-    pub(super) fn metrics(&self, node: &str) -> anyhow::Result<Metrics> {
+    pub(crate) fn metrics(&self, node: &str) -> anyhow::Result<Metrics> {
         Metrics::fetch(self.metrics_address(node)?)
     }
 
     /// The gateway's metrics.
-    pub(super) fn gateway_metrics(&self) -> anyhow::Result<Metrics> {
+    pub(crate) fn gateway_metrics(&self) -> anyhow::Result<Metrics> {
         Metrics::fetch(self.gateway_metrics_address())
     }
 
     /// Where a node shows its metrics.
-    pub(super) fn metrics_address(&self, node: &str) -> anyhow::Result<SocketAddr> {
+    pub(crate) fn metrics_address(&self, node: &str) -> anyhow::Result<SocketAddr> {
         let position = Self::nodes().position(|name| name == node);
         let position = position.with_context(|| format!("there is no {node}"))?;
         Ok((self.address(u32::try_from(position)?), METRICS_PORT).into())
     }
 
     /// Where the gateway shows its metrics.
-    pub(super) fn gateway_metrics_address(&self) -> SocketAddr {
+    pub(crate) fn gateway_metrics_address(&self) -> SocketAddr {
         (self.address(NODES), METRICS_PORT).into()
     }
 
     /// Where the gateway listens.
-    pub(super) fn listen(&self) -> SocketAddr {
+    pub(crate) fn listen(&self) -> SocketAddr {
         (self.address(NODES), GATEWAY_PORT).into()
     }
 
     /// Where a node keeps its volume.
-    pub(super) fn volume(&self, node: &str) -> PathBuf {
+    pub(crate) fn volume(&self, node: &str) -> PathBuf {
         self.directory.join("nodes").join(node).join("volume")
     }
 
     /// The file to `source` before talking to the gateway.
-    pub(super) fn client_env(&self) -> PathBuf {
+    pub(crate) fn client_env(&self) -> PathBuf {
         self.directory.join("client.env")
     }
 
     /// The binary.
-    pub(super) fn binary(&self) -> &Path {
+    pub(crate) fn binary(&self) -> &Path {
         &self.binary
     }
 
     /// (node, shards) as the gateway tells it.
-    pub(super) fn shards(&self) -> anyhow::Result<Vec<(String, usize)>> {
+    pub(crate) fn shards(&self) -> anyhow::Result<Vec<(String, usize)>> {
         let output = self.command(&["status", "--json"]).output().context("start floe status")?;
         ensure!(
             output.status.success(),
@@ -166,7 +170,7 @@ impl Committee {
 }
 
 /// Waits for a process's `/readyz`.
-pub(super) fn wait_until_ready(stage: &Stage, address: SocketAddr) -> anyhow::Result<()> {
+pub(crate) fn wait_until_ready(stage: &Stage, address: SocketAddr) -> anyhow::Result<()> {
     let begin = Instant::now();
     loop {
         stage.all_run()?;

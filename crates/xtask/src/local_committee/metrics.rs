@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Fetches a page of the plain port; an error unless it is 200.
-pub(super) fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+pub(crate) fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)
         .with_context(|| format!("connect to http://{address}"))?;
     stream.set_read_timeout(Some(TIMEOUT))?;
@@ -27,7 +27,7 @@ pub(super) fn page(address: SocketAddr, path: &str) -> anyhow::Result<String> {
 
 /// The whole-number samples of one process.
 #[derive(Debug)]
-pub(super) struct Metrics(Vec<Sample>);
+pub(crate) struct Metrics(Vec<Sample>);
 
 #[derive(Debug, PartialEq, Eq)]
 struct Sample {
@@ -38,7 +38,7 @@ struct Sample {
 
 impl Metrics {
     /// Asks a process.
-    pub(super) fn fetch(address: SocketAddr) -> anyhow::Result<Self> {
+    pub(crate) fn fetch(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self::parse(&page(address, "/metrics")?))
     }
 
@@ -47,7 +47,7 @@ impl Metrics {
     }
 
     /// The sum of the samples of this name that bear all these labels.
-    pub(super) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
+    pub(crate) fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let bears = |sample: &Sample| {
             labels.iter().all(|(label, value)| {
                 sample.labels.iter().any(|(has, its)| has == label && its == value)
@@ -61,7 +61,7 @@ impl Metrics {
     }
 
     /// The values of a label among the samples of this name that are above zero.
-    pub(super) fn above_zero(&self, name: &str, label: &str) -> Vec<&str> {
+    pub(crate) fn above_zero(&self, name: &str, label: &str) -> Vec<&str> {
         let samples = self.0.iter().filter(|sample| sample.name == name && sample.value > 0);
         samples
             .flat_map(|sample| &sample.labels)
