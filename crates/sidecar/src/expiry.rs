@@ -36,7 +36,7 @@ impl Worker for ExpiryWorker {
 
 /// Who may still need what lives under a key.
 fn facts(state: &State, key: BlobKey, last_byte: Timestamp) -> ExpiryFacts {
-    let blob = state.key(key).and_then(|under| under.blob()).map(|(blob, _)| blob);
+    let blob = state.key(key).and_then(floe_store::KeyState::blob).map(|(blob, _)| blob);
     let live = blob.filter(|blob| state.blob(blob).is_some_and(|known| known.key == key));
     let claims = live.iter().flat_map(|blob| state.claims_of_blob(blob).map(move |it| (blob, it)));
     let mut facts = ExpiryFacts { last_byte: Some(last_byte), ..ExpiryFacts::default() };

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_api::{ApiError, ErrorCode, Route};
-use floe_model::{EpochRecord, FeedPosition, NodeName};
+use floe_model::{EpochNumber, EpochRecord, FeedPosition, NodeName};
 use floe_plan::custody::{self, CatchUp, CursorAnswer, CursorCheck, Standing};
 
 use crate::refusal;
@@ -64,12 +64,12 @@ impl Gate {
     /// No record was accepted yet.
     pub(crate) fn no_epoch(&self) -> ApiError {
         let learnt = self.learnt();
-        let detail = match &learnt.last_violation {
-            Some(violation) => {
-                format!("no epoch record is accepted here; the last one was refused: {violation}")
-            }
-            None => "no epoch record is accepted here yet: the steward pushes the first".to_owned(),
+        let Some(violation) = &learnt.last_violation else {
+            // Whoever has the chain may push it.
+            return ApiError::need_epoch(EpochNumber(0));
         };
+        let detail =
+            format!("no epoch record is accepted here; the last one was refused: {violation}");
         ApiError::new(ErrorCode::NotServing, detail).retry_after(NO_EPOCH_RETRY_SECONDS)
     }
 
@@ -170,6 +170,8 @@ mod tests {
         let code = |outcome: Result<(), ApiError>| outcome.map_err(|error| error.code);
         assert_eq!(code(gate.admit(Route::Identity, false)), Ok(()));
         assert_eq!(code(gate.admit(Route::PushEpoch, false)), Ok(()));
+        assert_eq!(code(gate.admit(Route::Sliver, false)), Err(ErrorCode::NeedEpoch));
+        gate.violated("no".to_owned());
         assert_eq!(code(gate.admit(Route::Sliver, false)), Err(ErrorCode::NotServing));
         assert_eq!(code(gate.admit(Route::Sliver, true)), Ok(()));
         assert_eq!(code(gate.admit(Route::Resolve, true)), Err(ErrorCode::NotServing));

@@ -19,7 +19,7 @@ use crate::worker::{Runner, Step, Worker, stopped};
 /// How long a peer may wait for news before it answers.
 const LONG_POLL_MILLIS: u64 = 20_000;
 /// How long a peer's feed is left alone after a bad signature.
-const BAD_SIGNATURE_PAUSE: Duration = Duration::from_secs(60);
+const BAD_SIGNATURE_PAUSE: Duration = Duration::from_mins(1);
 /// How long the repair of a blob waits that was heard of from a peer: its writer may still be
 /// sending it here.
 const WRITER_GRACE: Duration = Duration::from_millis(1500);
@@ -153,7 +153,27 @@ impl Pull {
             // It ends before the place where it was read to: an old copy, which it is to find out.
             self.at_head = false;
         }
+        if error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::NeedEpoch) {
+            self.push_chain();
+        }
         Err(format!("change feed: {error}"))
+    }
+
+    /// The peer has missed its epoch record: it gets the chain from here.
+    fn push_chain(&self) {
+        let (node, peer) = (Arc::clone(&self.node), self.peer.clone());
+        let push = async move {
+            let pushed = match routes::known_chain(&node).await {
+                Ok(chain) => {
+                    node.peers.push_epoch(&peer, &chain).await.map_err(|it| it.to_string())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            if let Err(error) = pushed {
+                tracing::debug!(%peer, error, "a peer does not take the chain of epoch records");
+            }
+        };
+        self.node.env.spawn.spawn("push-epoch", Box::pin(push)).detach();
     }
 
     /// Takes the entries over; a step if that must wait.

@@ -7,6 +7,7 @@ use floe_plan::custody::Refusal;
 const STARTING_RETRY_SECONDS: u32 = 1;
 
 /// What a client is told of a refusal.
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err` everywhere")]
 pub(crate) fn refused(refusal: Refusal) -> ApiError {
     let plain = |code| ApiError::new(code, &refusal);
     match refusal {

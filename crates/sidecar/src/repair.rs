@@ -23,11 +23,11 @@ use heal::Outcome;
 use queue::Queue;
 
 /// How often everything owed is looked through, whatever was heard.
-const LOOK_EVERY: Duration = Duration::from_secs(600);
+const LOOK_EVERY: Duration = Duration::from_mins(10);
 /// How long the worker rests when nothing waits; it is woken by what comes.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_mins(1);
 /// The span over which rates are shown.
-const RATE_SPAN: Duration = Duration::from_secs(60);
+const RATE_SPAN: Duration = Duration::from_mins(1);
 
 /// What waits for repair, and what repair knows of peers.
 pub(crate) struct Repairs {

@@ -26,7 +26,7 @@ use crate::node::Node;
 pub(crate) use claims::{
     Checked as CheckedClaim, check as check_claim, check_release, keep as keep_claim, keep_release,
 };
-pub(crate) use epoch::{announce, identity_of, take as take_chain};
+pub(crate) use epoch::{announce, identity_of, known as known_chain, take as take_chain};
 pub(crate) use extent::record as record_extent;
 pub(crate) use finish::other_extent;
 pub(crate) use identity::serving;
@@ -35,10 +35,12 @@ pub(crate) use report::levels;
 /// An answer, or why there is none.
 pub(crate) type Answer = Result<Response<Bytes>, ApiError>;
 
+#[expect(clippy::unnecessary_wraps, reason = "it ends handlers")]
 fn ok(message: &impl Encode) -> Answer {
     Ok(message.to_response(StatusCode::OK))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it ends handlers")]
 fn empty(status: StatusCode) -> Answer {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;

@@ -2,7 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -24,6 +25,11 @@ use crate::repair::{Repair, Repairs};
 use crate::throttle::Foreground;
 use crate::worker::{Runner, stopped};
 use crate::{probes, pull, router, routes};
+
+/// How long jobs that still run may keep the volume open at the end.
+const VOLUME_PATIENCE: Duration = Duration::from_secs(10);
+/// How often that is looked at.
+const VOLUME_LOOK: Duration = Duration::from_millis(5);
 
 /// A storage node that does not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +75,8 @@ pub struct Sidecar {
     stop: watch::Sender<bool>,
     failed: watch::Receiver<Option<String>>,
     tasks: Vec<Task>,
+    env: Env,
+    store: Weak<Store>,
 }
 
 impl Sidecar {
@@ -98,11 +106,12 @@ impl Sidecar {
                 let routers = (router::refusing(&reason), probes::refusing(&reason));
                 let tasks = serving.serve((api, probe), routers);
                 let (_, failed) = watch::channel(None);
-                return Ok(Self { addresses, stop, failed, tasks });
+                let store = Weak::new();
+                return Ok(Self { addresses, stop, failed, tasks, env, store });
             }
             Err(error) => return Err(error.into()),
         };
-        let node = Arc::new(node(&env, config, store, stopping.clone())?);
+        let node = Arc::new(node(&env, &config, store, stopping.clone())?);
         // What the last process wrote and did not sync counts from here on.
         node.sync().await?;
         if let Err(error) = routes::announce(&node).await {
@@ -112,7 +121,8 @@ impl Sidecar {
         let routers = (router::router(&node), probes::router(&node));
         let mut tasks = serving.serve((api, probe), routers);
         tasks.extend(workers(&node, stopping));
-        Ok(Self { addresses, stop, failed, tasks })
+        let store = Arc::downgrade(&node.store);
+        Ok(Self { addresses, stop, failed, tasks, env, store })
     }
 
     /// Where it listens, with the ports drawn.
@@ -139,6 +149,11 @@ impl Sidecar {
             if let Err(error) = task.join().await {
                 tracing::warn!(%error, "a task of the node did not end well");
             }
+        }
+        // A job of the pool that nobody waits for any more may still hold the volume.
+        let deadline = self.env.clock.monotonic() + VOLUME_PATIENCE;
+        while self.store.strong_count() > 0 && self.env.clock.monotonic() < deadline {
+            self.env.clock.sleep(VOLUME_LOOK).await;
         }
     }
 }
@@ -171,7 +186,7 @@ async fn open(env: &Env, config: &Config) -> Result<Store, OpenError> {
 
 fn node(
     env: &Env,
-    config: Config,
+    config: &Config,
     store: Store,
     stop: watch::Receiver<bool>,
 ) -> Result<Node, StartError> {

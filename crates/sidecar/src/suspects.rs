@@ -7,7 +7,7 @@ use std::time::Duration;
 use floe_model::NodeName;
 
 /// How long a peer whose symbols were wrong must send proofs.
-const PROOF_DEMANDED: Duration = Duration::from_secs(3600);
+const PROOF_DEMANDED: Duration = Duration::from_hours(1);
 /// How long a peer that did not answer is not asked by repair.
 const UNREACHABLE: Duration = Duration::from_secs(5);
 

@@ -4,7 +4,7 @@ use floe_model::keys::{NodeKey, RegistrarKey};
 use floe_model::record::{NO_PARENT, Policy, Registrar, RegistrarRole, possession_statement};
 use floe_model::{
     CommitteeId, EpochNumber, EpochRecord, Geometry, Incarnation, Member, NodeName, ShardIndex,
-    SignedRecord, VolumeId,
+    VolumeId,
 };
 
 pub(crate) const COMMITTEE: CommitteeId = CommitteeId([7; 16]);
@@ -48,12 +48,6 @@ pub(crate) fn record(shards: u16, members: usize) -> EpochRecord {
         members: members.collect(),
         unfilled: Vec::new(),
     }
-}
-
-pub(crate) fn signed(record: EpochRecord) -> SignedRecord {
-    let key = registrar(RegistrarRole::Operator);
-    let signature = key.sign(&SignedRecord::statement(&record));
-    SignedRecord { key: key.public(), signature, record }
 }
 
 pub(crate) fn epoch(record: EpochRecord, position: usize) -> crate::node::Epoch {

@@ -147,7 +147,7 @@ mod tests {
         let script = vec![
             Ok(Step::Busy),
             Err("no luck".to_owned()),
-            Ok(Step::Idle(Duration::from_secs(3600))),
+            Ok(Step::Idle(Duration::from_hours(1))),
             Ok(Step::Throttled(Duration::from_millis(1))),
             Ok(Step::Busy),
         ];

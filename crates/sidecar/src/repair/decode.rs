@@ -54,15 +54,12 @@ async fn fetch(context: &Context, hole: &Hole, axis: Axis) -> Result<Option<Sliv
         let calls = wanted.iter().map(|(peer, index)| one(context, hole, (*peer, axis, *index)));
         let answers = join_all(calls).await;
         for ((peer, index), answer) in wanted.into_iter().zip(answers) {
-            match answer? {
-                Some(sliver) => {
-                    have.insert(index, sliver);
-                }
-                None => {
-                    // Lied, silent, or it lost this one: others are asked.
-                    avoid.insert(peer);
-                    survey.forget(axis, index);
-                }
+            if let Some(sliver) = answer? {
+                have.insert(index, sliver);
+            } else {
+                // Lied, silent, or it lost this one: others are asked.
+                avoid.insert(peer);
+                survey.forget(axis, index);
             }
         }
     }

@@ -9,8 +9,8 @@ use floe_api::messages::{SymbolsOf, SymbolsWanted};
 use floe_env::Work;
 use floe_model::{Axis, PairIndex};
 use floe_redstuff::{
-    InconsistencyError, InconsistencyProof, ProvenSource, RebuildError, SymbolProof, Verified,
-    prove_inconsistent, rebuild_sliver, verify_symbols,
+    ExtentSliver, InconsistencyError, InconsistencyProof, ProvenSource, RebuildError, SymbolProof,
+    Verified, prove_inconsistent, rebuild_sliver, verify_symbols,
 };
 use futures::future::join_all;
 
@@ -198,17 +198,17 @@ impl Attempt<'_> {
         self.have.retain(|_, source| source.peer != peer);
     }
 
-    async fn decode(
-        &self,
-    ) -> Result<Result<Verified<floe_redstuff::ExtentSliver>, RebuildError>, ApiError> {
+    async fn decode(&mut self) -> Result<Result<Verified<ExtentSliver>, RebuildError>, ApiError> {
         let metadata = Arc::clone(&self.hole.metadata);
-        let (axis, index, have) = (self.axis, self.index, self.have.clone());
+        let (axis, index, have) = (self.axis, self.index, std::mem::take(&mut self.have));
         let job = move || {
-            let sources: Vec<(u16, &[u8])> =
-                have.iter().map(|(index, source)| (*index, source.symbols.as_slice())).collect();
-            rebuild_sliver(&metadata, axis, index, &sources)
+            let sources = have.iter().map(|(index, source)| (*index, source.symbols.as_slice()));
+            let rebuilt = rebuild_sliver(&metadata, axis, index, &sources.collect::<Vec<_>>());
+            (have, rebuilt)
         };
-        self.context.node.run(Work::Repair, job).await
+        let (have, rebuilt) = self.context.node.run(Work::Repair, job).await?;
+        self.have = have;
+        Ok(rebuilt)
     }
 
     /// The symbols do not fit together: every peer proves its own.

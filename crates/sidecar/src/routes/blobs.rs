@@ -16,15 +16,16 @@ fn absent(blob: &BlobId) -> ApiError {
     ApiError::not_found(format_args!("blob {blob} is not held here"))
 }
 
+/// The blob is frozen.
+pub(super) fn inconsistent(blob: &BlobId) -> ApiError {
+    let detail = "is proven to be encoded wrongly by its writer: it is kept, and not served";
+    ApiError::new(ErrorCode::BlobInconsistent, format_args!("blob {blob} {detail}"))
+}
+
 /// The key of a blob that may be read here.
 pub(super) fn readable(state: &State, blob: &BlobId) -> Result<BlobKey, ApiError> {
     if state.frozen(blob).is_some() {
-        return Err(ApiError::new(
-            ErrorCode::BlobInconsistent,
-            format_args!(
-                "blob {blob} is proven to be encoded wrongly by its writer: it is kept, and not served"
-            ),
-        ));
+        return Err(inconsistent(blob));
     }
     state.blob(blob).map(|known| known.key).ok_or_else(|| absent(blob))
 }

@@ -14,6 +14,11 @@ use crate::node::{Epoch, Node};
 
 /// Answers [`floe_api::Route::Epoch`].
 pub(super) async fn chain(node: &Arc<Node>) -> Answer {
+    ok(&known(node).await?)
+}
+
+/// All records known here, with their proofs.
+pub(crate) async fn known(node: &Node) -> Result<Chain, ApiError> {
     let links = node.read(|state| {
         let link = |(hash, record): &(_, Arc<SignedRecord>)| ChainLink {
             record: record.as_ref().clone(),
@@ -21,7 +26,7 @@ pub(super) async fn chain(node: &Arc<Node>) -> Answer {
         };
         state.chain().iter().map(link).collect()
     });
-    ok(&Chain { links: links.await? })
+    Ok(Chain { links: links.await? })
 }
 
 /// Answers [`floe_api::Route::PushEpoch`]: stores, syncs, then signs.

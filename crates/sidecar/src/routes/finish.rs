@@ -10,7 +10,7 @@ use floe_plan::custody::{self, Confirm, ConfirmFacts, Standing};
 use floe_redstuff::{ExtentMetadata, Manifest, Verified};
 use floe_store::{BlobKey, Entry, State, Store, StoreError};
 
-use super::{Answer, extent, uploads};
+use super::{Answer, blobs, extent, uploads};
 use crate::facts;
 use crate::node::{Epoch, Node, Received};
 use crate::refusal::refused;
@@ -161,6 +161,9 @@ async fn adopt(
     let (key, copy, missing) = node
         .transact(move |state| {
             let claim = wish.body();
+            if state.frozen(&claim.blob).is_some() {
+                return Err(blobs::inconsistent(&claim.blob));
+            }
             // Nothing is rebuilt for a claim that would be refused in the end.
             wish.confirm(state, 1)?;
             let live = state.blob(&claim.blob).map(|blob| blob.key);
@@ -202,7 +205,7 @@ fn missing_under(state: &State, wish: &Wish, key: Option<BlobKey>) -> u64 {
     let under = key.and_then(|key| state.key(key));
     let held: u64 = under
         .into_iter()
-        .flat_map(|under| under.extents())
+        .flat_map(floe_store::KeyState::extents)
         .map(|(_, extent)| each - extent.missing(&wish.epoch.shards).len() as u64)
         .sum();
     (extents * each).saturating_sub(held)

@@ -19,6 +19,8 @@ struct Source {
     pair: PairIndex,
 }
 
+type Made = Result<SymbolsOf<Vec<u8>>, ApiError>;
+
 /// Answers [`floe_api::Route::Symbols`], in the CPU class of repair.
 pub(super) async fn symbols(
     node: &Arc<Node>,
@@ -72,7 +74,7 @@ fn of_sliver(
     store: &Store,
     source: &Source,
     wanted: &SymbolsWanted,
-) -> Result<Option<Result<SymbolsOf<Vec<u8>>, ApiError>>, StoreError> {
+) -> Result<Option<Made>, StoreError> {
     let Source { key, extent, shape, pair } = *source;
     let axis = wanted.axis.other();
     let Some(sliver) = store.read_sliver(key, extent, pair, axis, 0..shape.sliver_bytes(axis))?

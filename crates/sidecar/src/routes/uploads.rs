@@ -49,14 +49,12 @@ pub(super) async fn admit(node: &Arc<Node>, permit: SignedPermit) -> Result<Blob
                 release: release.map(|release| &release.body),
                 closed: claim.is_some_and(|claim| claim.closing == Closing::Closed),
             };
-            match (custody::open(&facts).map_err(refused)?, known) {
-                (Open::Already, Some(known)) => Ok((Vec::new(), known.key)),
-                _ => {
-                    let key = state.next_key();
-                    let permit = Box::new(permit.clone());
-                    Ok((vec![Entry::Upload { key, permit, opened: now }], key))
-                }
+            if let (Open::Already, Some(known)) = (custody::open(&facts).map_err(refused)?, known) {
+                return Ok((Vec::new(), known.key));
             }
+            let key = state.next_key();
+            let permit = Box::new(permit.clone());
+            Ok((vec![Entry::Upload { key, permit, opened: now }], key))
         })
         .await?;
     node.signals.touch(key, now);

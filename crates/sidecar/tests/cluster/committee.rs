@@ -6,16 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use floe_api::messages::{Chain, ChainLink};
+use floe_api::messages::{Chain, ChainLink, Confirmed, Finish, FinishAnswer};
 use floe_api::report::NodeReport;
-use floe_api::{NodeClient, Peer, Role, Target, TlsIdentity, TransportLimits};
+use floe_api::{
+    CallError, ErrorCode, NodeClient, Peer, Role, Target, TlsIdentity, TransportLimits,
+};
 use floe_client::{Budget, Client, Committee, ReadCheck, Wish, Written};
 use floe_env::{Env, real_env};
 use floe_model::keys::RegistrarKey;
 use floe_model::record::{NO_PARENT, Policy, Registrar, RegistrarRole};
 use floe_model::{
-    ClaimId, CommitProof, CommitteeId, EpochNumber, EpochRecord, Geometry, Incarnation, Member,
-    NamespaceUid, NodeName, SignedRecord, Timestamp,
+    Claim, ClaimId, CommitProof, CommitteeId, EpochNumber, EpochRecord, Geometry, Incarnation,
+    Member, NamespaceUid, NodeName, SignedClaim, SignedRecord, Timestamp, UploadId,
 };
 use floe_sidecar::{Config, Limits, Sidecar};
 use futures::{StreamExt as _, stream};
@@ -38,6 +40,7 @@ pub(crate) struct Cluster {
     pub(crate) record: EpochRecord,
     pub(crate) calls: NodeClient,
     pub(crate) client: Client,
+    pub(crate) gateway: RegistrarKey,
     _dir: tempfile::TempDir,
 }
 
@@ -104,8 +107,9 @@ impl Cluster {
         let calls = NodeClient::new(&env, &gateway, TransportLimits::default()).unwrap();
         let committee = Arc::new(Committee::from_chain(chain).unwrap());
         let (nodes_client, budget) = (calls.clone(), Budget::default());
-        let client = Client::new(env.clone(), nodes_client, committee, Some(keys.1), budget);
-        Self { env, nodes, record, calls, client, _dir: dir }
+        let client =
+            Client::new(env.clone(), nodes_client, committee, Some(keys.1.clone()), budget);
+        Self { env, nodes, record, calls, client, gateway: keys.1, _dir: dir }
     }
 
     pub(crate) async fn stop(&mut self, node: usize) {
@@ -126,7 +130,8 @@ impl Cluster {
             created: Timestamp(self.env.clock.unix_millis()),
             content_type: "application/octet-stream".to_owned(),
         };
-        let parts: Vec<_> = bytes.chunks(100_000).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
+        let parts: Vec<_> =
+            bytes.chunks(100_000).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
         self.client.write(wish, stream::iter(parts)).await.unwrap()
     }
 
@@ -135,6 +140,69 @@ impl Cluster {
         let parts = self.client.read(claim, 0..claim.length, ReadCheck::Strict).await.unwrap();
         let parts: Vec<Bytes> = parts.map(Result::unwrap).collect().await;
         parts.concat()
+    }
+
+    pub(crate) fn sign(&self, claim: Claim) -> SignedClaim {
+        SignedClaim::sign(claim, &ID, self.record.hash(), &self.gateway)
+    }
+
+    /// A fresh claim for the same content.
+    pub(crate) fn claim_like(&self, written: &Written, name: &str) -> SignedClaim {
+        let now = Timestamp(self.env.clock.unix_millis());
+        let claim = ClaimId(self.env.random.bytes());
+        let name = name.parse().unwrap();
+        self.sign(Claim { claim, name, created: now, signed: now, ..written.claim.body.clone() })
+    }
+
+    /// Asks one node to confirm a claim for content that was written before.
+    pub(crate) async fn finish(
+        &self,
+        target: &Target,
+        written: &Written,
+        claim: &SignedClaim,
+    ) -> Result<FinishAnswer, CallError> {
+        let holder = Target::from(&self.record.members[2]);
+        let manifest = self.calls.manifest(&holder, written.blob).await.unwrap().value;
+        let manifest = manifest.bytes.into_unverified();
+        let request = Finish { claim: claim.clone(), manifest, inline: None };
+        let upload = UploadId(self.env.random.bytes());
+        Ok(self.calls.finish(target, upload, &request).await?.value)
+    }
+
+    /// Asks until the node has healed and confirms.
+    pub(crate) async fn confirmed_by(
+        &self,
+        target: &Target,
+        written: &Written,
+        claim: &SignedClaim,
+    ) -> Confirmed {
+        for _ in 0..600 {
+            match self.finish(target, written, claim).await {
+                Ok(FinishAnswer::Confirmed(confirmed)) => return confirmed,
+                Ok(FinishAnswer::Rebuilding { .. }) => {}
+                Err(error) => assert_eq!(error.refusal().unwrap().code, ErrorCode::NotServing),
+            }
+            self.env.clock.sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{target} does not confirm");
+    }
+
+    /// Ends a node without a goodbye.
+    pub(crate) async fn crash(&mut self, node: usize) {
+        drop(self.nodes[node].running.take());
+        // The operating system closes a dead process's files; here its tasks must be dropped first.
+        let disk = Arc::clone(&self.env.disk);
+        let lock = self.nodes[node].config.volume_dir.join("lock");
+        while disk.lock(&lock).is_err() {
+            self.env.clock.sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until a node is ready.
+    pub(crate) async fn ready(&self, node: usize) {
+        while !self.probe(node, "/readyz").await.0.contains("200") {
+            self.env.clock.sleep(Duration::from_millis(20)).await;
+        }
     }
 
     pub(crate) async fn report(&self, node: usize) -> NodeReport {
@@ -153,10 +221,11 @@ impl Cluster {
                 self.env.clock.sleep(Duration::from_millis(50)).await;
             }
         };
-        let patience = Duration::from_secs(120);
-        match floe_env::timeout(&*self.env.clock, patience, look).await {
+        let patience = Duration::from_mins(2);
+        let look = Box::pin(floe_env::timeout(&*self.env.clock, patience, look));
+        match look.await {
             Ok(report) => report,
-            Err(_) => panic!("not healed: {:#?}", self.report(node).await),
+            Err(elapsed) => panic!("not healed, {elapsed}: {:#?}", self.report(node).await),
         }
     }
 

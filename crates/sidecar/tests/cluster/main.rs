@@ -1,6 +1,9 @@
 //! Whole nodes in one process, on loopback and real disks: what was missed heals by itself.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod committee;
+mod inconsistent;
+mod refusals;
 
 use committee::Cluster;
 use floe_model::frame::{Frame, write_frame};
@@ -82,6 +85,47 @@ async fn a_liar_is_named_and_repair_goes_on() {
     assert_eq!(cluster.read(&written).await, bytes);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn finish_needs_nothing_but_itself() {
+    let mut cluster = Cluster::start(5, 10).await;
+    cluster.stop(0).await;
+    let bytes = content(5, 3_000_000);
+    let written = cluster.write("first", bytes).await;
+    cluster.restart(0).await;
+    // Another wish for the same content, and node 0 has none of it: it heals, then signs.
+    let claim = cluster.claim_like(&written, "second");
+    let target = floe_api::Target::from(&cluster.record.members[0]);
+    let confirmed = cluster.confirmed_by(&target, &written, &claim).await;
+    let confirmation = floe_model::Confirmation::of(&claim.body, cluster.record.geometry);
+    let record = &cluster.record;
+    let statement = confirmation.statement(&record.committee, &record.hash());
+    record.members[0].key.verify(&statement, &confirmed.signature).unwrap();
+    assert_eq!(cluster.report(0).await.slivers.held, 4);
+    // The claim id has its blob for good.
+    let other = cluster.write("third", content(6, 500)).await;
+    let mut stolen = claim.body.clone();
+    (stolen.blob, stolen.length) = (other.claim.body.blob, other.claim.body.length);
+    let stolen = cluster.sign(stolen);
+    let refused = cluster.finish(&target, &other, &stolen).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, floe_api::ErrorCode::ClaimBound);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_promised_survives_a_crash() {
+    let mut cluster = Cluster::start(4, 4).await;
+    let bytes = content(7, 400_000);
+    let written = cluster.write("blob", bytes.clone()).await;
+    for node in 0..4 {
+        cluster.healed(node, 1).await;
+        // No goodbye: everything that runs is dropped.
+        cluster.crash(node).await;
+        cluster.restart(node).await;
+        cluster.ready(node).await;
+        assert_eq!(cluster.healed(node, 1).await.slivers.held, 2);
+    }
+    assert_eq!(cluster.read(&written).await, bytes);
+}
+
 /// Alters the payload and makes the checksums fit again.
 #[expect(clippy::disallowed_methods, reason = "the test alters real files from outside")]
 fn falsify(path: &std::path::Path) {
@@ -103,8 +147,7 @@ async fn another_nodes_volume_is_refused() {
     cluster.stop(1).await;
     let mut config = cluster.nodes[0].config.clone();
     config.volume_dir = cluster.nodes[1].config.volume_dir.clone();
-    cluster.nodes[0].running =
-        Some(Sidecar::start(cluster.env.clone(), config).await.unwrap());
+    cluster.nodes[0].running = Some(Sidecar::start(cluster.env.clone(), config).await.unwrap());
     let (status, body) = cluster.probe(0, "/readyz").await;
     assert!(status.contains("503") && body.contains("node-1"), "{status} {body}");
     let target = floe_api::Target::from(&cluster.record.members[0]);

@@ -1,0 +1,122 @@
+//! A writer that encodes wrongly: repair proves it, the blob is frozen, its reads fail.
+
+use std::time::Duration;
+
+use floe_api::messages::{CertifiedClaim, Extent, Finish, FinishAnswer, InlineExtent, Sliver};
+use floe_api::{ErrorCode, Target};
+use floe_model::{
+    Axis, BlobId, Certificate, Claim, ClaimId, Confirmation, ContentPolicy, ExtentShape,
+    NamespaceUid, PairIndex, Permit, SignedPermit, Timestamp, UploadId,
+};
+use floe_redstuff::{EncodedExtent, ExtentMetadata, Verified, encode_extent};
+
+use crate::committee::Cluster;
+use crate::content;
+
+const LENGTH: usize = 4000;
+
+/// An extent of which one secondary sliver is another extent's.
+struct Chimera {
+    metadata: Verified<ExtentMetadata>,
+    body: EncodedExtent,
+    tail: EncodedExtent,
+    foreign: PairIndex,
+}
+
+impl Chimera {
+    /// The foreign sliver is one of node 0.
+    fn new(cluster: &Cluster) -> Self {
+        let geometry = cluster.record.geometry;
+        let shape = ExtentShape::new(geometry, LENGTH).unwrap();
+        let encode = |seed| encode_extent(shape, &content(seed, LENGTH)).unwrap();
+        let (body, tail) = (encode(20), encode(21));
+        for pair in (0..geometry.shards()).map(PairIndex) {
+            let mut bytes = body.metadata().encode();
+            let at = usize::from(pair.0) * 64 + 32..usize::from(pair.0) * 64 + 64;
+            bytes[at.clone()].copy_from_slice(&tail.metadata().encode()[at]);
+            let metadata = ExtentMetadata::parse(shape, &bytes).unwrap();
+            let shard = geometry.shard_of_pair(metadata.first_stripe(), pair);
+            if cluster.record.members[0].shards.contains(&shard) {
+                return Self { metadata, body, tail, foreign: pair };
+            }
+        }
+        panic!("no pair of node 0");
+    }
+
+    fn blob(&self) -> BlobId {
+        BlobId(self.metadata.first_stripe().0)
+    }
+
+    fn parcel(&self, cluster: &Cluster, member: usize) -> Extent<Vec<u8>> {
+        let geometry = cluster.record.geometry;
+        let mut slivers = Vec::new();
+        for shard in &cluster.record.members[member].shards {
+            let pair = geometry.pair_of_shard(self.metadata.first_stripe(), *shard);
+            for axis in Axis::BOTH {
+                let foreign = (axis, pair) == (Axis::Secondary, self.foreign);
+                let of = if foreign { &self.tail } else { &self.body };
+                let bytes = of.sliver(axis, geometry.sliver_of_pair(axis, pair)).unwrap();
+                slivers.push(Sliver { axis, pair, bytes });
+            }
+        }
+        let length_bytes = u32::try_from(LENGTH).unwrap();
+        Extent { length_bytes, metadata: self.metadata.encode(), slivers }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_is_encoded_wrongly_is_frozen_with_its_proof() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let chimera = Chimera::new(&cluster);
+    cluster.stop(0).await;
+    let now = Timestamp(cluster.env.clock.unix_millis());
+    let (claim, upload) = (ClaimId([7; 16]), UploadId([8; 16]));
+    let (name, namespace_uid) = ("chimera", NamespaceUid([5; 16]));
+    let permit = Permit { upload, claim, namespace_uid, name: name.parse().unwrap(), signed: now };
+    let (id, hash) = (cluster.record.committee, cluster.record.hash());
+    let permit = SignedPermit::sign(permit, &id, hash, &cluster.gateway);
+    let claim = cluster.sign(Claim {
+        claim,
+        namespace: "tests".parse().unwrap(),
+        namespace_uid,
+        name: name.parse().unwrap(),
+        blob: chimera.blob(),
+        length: LENGTH as u64,
+        policy: ContentPolicy { content_type: String::new(), sha256: [0; 32] },
+        created: now,
+        signed: now,
+    });
+    let mut votes = Vec::new();
+    for member in 1..5 {
+        cluster.ready(member).await;
+        let target = Target::from(&cluster.record.members[member]);
+        let extent = chimera.parcel(&cluster, member);
+        let inline = Some(InlineExtent { permit: permit.clone(), extent });
+        let manifest = chimera.blob().0.to_vec();
+        let request = Finish { claim: claim.clone(), manifest, inline };
+        match cluster.calls.finish(&target, upload, &request).await.unwrap().value {
+            FinishAnswer::Confirmed(confirmed) => votes.push((member, confirmed.signature)),
+            other @ FinishAnswer::Rebuilding { .. } => panic!("{other:?}"),
+        }
+    }
+    let confirmation = Confirmation::of(&claim.body, cluster.record.geometry);
+    let certificate = Certificate::gather(confirmation, &cluster.record, votes).unwrap();
+    cluster.restart(0).await;
+    cluster.ready(0).await;
+    let target = Target::from(&cluster.record.members[0]);
+    let certified = CertifiedClaim { claim, certificate };
+    cluster.calls.put_certificate(&target, &certified).await.unwrap();
+    let blob = chimera.blob();
+    let refusal = loop {
+        let answer = cluster.calls.manifest(&target, blob).await;
+        match answer.map_err(|error| error.refusal().unwrap().code) {
+            Err(ErrorCode::NotFound) | Ok(_) => {
+                cluster.env.clock.sleep(Duration::from_millis(20)).await;
+            }
+            Err(other) => break other,
+        }
+    };
+    assert_eq!(refusal, ErrorCode::BlobInconsistent);
+    // Nobody lied: the writer is to blame.
+    assert_eq!(cluster.metric(0, "floe_node_verification_failures_total", "").await, 0);
+}
