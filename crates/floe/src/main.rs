@@ -13,6 +13,7 @@ mod report;
 mod serving;
 mod web;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -65,12 +66,17 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
 fn log(arguments: &LogArguments, command: &Command) -> anyhow::Result<()> {
     let default = match command {
         Command::Sidecar(_) | Command::Gateway(_) => "info",
+        // Its nodes start one after the other, and first find each other missing.
+        Command::Standalone(_) => "warn,floe_sidecar::worker=error",
         _ => "warn",
     };
     let wanted = arguments.filter.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(wanted)
         .map_err(|error| exit::Ended::new(exit::Exit::Usage, format!("--log {wanted}: {error}")))?;
-    let logger = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let logger = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     if arguments.json {
         logger.json().init();
     } else {

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use floe_api::{NodeClient, Role, Target, TransportLimits};
 use floe_client::Budget;
-use floe_env::{Env, read_file, real_env};
+use floe_env::{BoxFuture, Env, read_file, real_env};
 use floe_gateway::{Gateway, TokenFile};
 use floe_model::keys::RegistrarKey;
 use floe_model::record::Policy;
 use floe_model::{Incarnation, NodeName};
 use floe_sidecar::{Limits, Sidecar};
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -143,17 +145,22 @@ pub(crate) async fn form(env: &Env, dir: &CommitteeDir, wait: Duration) -> anyho
     }
 }
 
-/// Returns when the process is to end: SIGTERM, Ctrl-C, or the end of standard input if that was
-/// asked for. A second signal ends it at once.
-pub(crate) async fn until_end(arguments: EndArguments) -> anyhow::Result<()> {
+/// Returns when the process is to end: SIGTERM, Ctrl-C, the end of standard input if that was asked
+/// for; or, with an error, when a volume failed. A second signal ends it at once.
+pub(crate) async fn until_end(
+    arguments: EndArguments,
+    failures: Vec<BoxFuture<'static, String>>,
+) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    tokio::select! {
+    let mut failures = FuturesUnordered::from_iter(failures);
+    let ended = tokio::select! {
         biased;
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        () = stdin_ends(arguments.until_stdin_ends) => {}
-    }
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+        () = stdin_ends(arguments.until_stdin_ends) => Ok(()),
+        Some(reason) = failures.next() => Err(anyhow!("a volume failed: {reason}")),
+    };
     tracing::info!("ending");
     tokio::spawn(async move {
         tokio::select! {
@@ -163,7 +170,7 @@ pub(crate) async fn until_end(arguments: EndArguments) -> anyhow::Result<()> {
         }
         std::process::exit(Exit::Failed as i32);
     });
-    Ok(())
+    ended
 }
 
 async fn stdin_ends(asked: bool) {

@@ -7,16 +7,16 @@ use crate::serving;
 pub(crate) async fn sidecar(arguments: ServerArguments) -> anyhow::Result<()> {
     let env = serving::env(1)?;
     let sidecar = serving::start_sidecar(&env, &arguments.dir).await?;
-    serving::until_end(arguments.end).await?;
+    let ended = serving::until_end(arguments.end, vec![sidecar.failed()]).await;
     sidecar.shutdown().await;
-    Ok(())
+    ended
 }
 
 /// Runs a gateway until it is told to end.
 pub(crate) async fn gateway(arguments: ServerArguments) -> anyhow::Result<()> {
     let env = serving::env(1)?;
     let gateway = serving::start_gateway(&env, &arguments.dir).await?;
-    serving::until_end(arguments.end).await?;
+    let ended = serving::until_end(arguments.end, Vec::new()).await;
     gateway.shutdown().await;
-    Ok(())
+    ended
 }

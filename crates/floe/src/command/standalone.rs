@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use floe_sidecar::Sidecar;
+
 use crate::args::StandaloneArguments;
 use crate::committee_dir::{CommitteeDir, init};
 use crate::{report, serving};
@@ -21,10 +23,11 @@ pub(crate) async fn run(arguments: StandaloneArguments) -> anyhow::Result<()> {
     serving::form(&env, &dir, FORM_WITHIN).await?;
     let gateway = serving::start_gateway(&env, &dir.gateway_dir()).await?;
     greet(&dir)?;
-    serving::until_end(arguments.end).await?;
+    let failures = sidecars.iter().map(Sidecar::failed).collect();
+    let ended = serving::until_end(arguments.end, failures).await;
     gateway.shutdown().await;
-    futures::future::join_all(sidecars.into_iter().map(floe_sidecar::Sidecar::shutdown)).await;
-    Ok(())
+    futures::future::join_all(sidecars.into_iter().map(Sidecar::shutdown)).await;
+    ended
 }
 
 fn greet(dir: &CommitteeDir) -> anyhow::Result<()> {

@@ -4,9 +4,9 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use floe_api::Role;
-use floe_env::Env;
+use floe_env::{DiskLock, Env};
 use floe_model::{Geometry, Incarnation};
 use floe_steward::Trust;
 
@@ -23,6 +23,7 @@ const DEFAULT_LISTEN: &str = "127.0.0.1:8443";
 /// The gateway's name in its certificate.
 const GATEWAY_NAME: &str = "gateway";
 const COMMITTEE_FILE: &str = "committee.json";
+const LOCK_FILE: &str = "lock";
 
 /// A committee's directory with everything in it.
 pub(crate) struct CommitteeDir {
@@ -35,6 +36,8 @@ pub(crate) struct CommitteeDir {
     /// Where the gateway listens.
     pub(crate) listen: SocketAddr,
     size: Size,
+    /// Held by whoever made it, as long as the value lives.
+    lock: Option<Box<dyn DiskLock>>,
 }
 
 impl CommitteeDir {
@@ -59,7 +62,7 @@ impl CommitteeDir {
             })
         };
         let nodes = (0..file.size.nodes).map(node).collect::<anyhow::Result<_>>()?;
-        Ok(Self { path, trust, nodes, listen: file.listen, size: file.size })
+        Ok(Self { path, trust, nodes, listen: file.listen, size: file.size, lock: None })
     }
 
     /// n and f.
@@ -100,15 +103,28 @@ impl CommitteeDir {
     }
 }
 
+/// Takes the directory: one process makes it, or runs all of it, at a time.
+fn lock(env: &Env, path: &Path) -> anyhow::Result<Box<dyn DiskLock>> {
+    env.disk.lock(&path.join(LOCK_FILE)).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            anyhow!("another process uses the committee in {}; end it first", path.display())
+        } else {
+            anyhow::Error::from(error).context(format!("{} cannot be locked", path.display()))
+        }
+    })
+}
+
 /// Makes the directory, or completes it; certificates are new each time.
 pub(crate) fn init(env: &Env, wish: &SizeArguments) -> anyhow::Result<CommitteeDir> {
     let path = absolute(&wish.dir)?;
     let file = plan(env, &path, wish)?;
     make_dir(env.disk.as_ref(), &path)?;
+    let lock = lock(env, &path)?;
     write_json(env.disk.as_ref(), &path.join(COMMITTEE_FILE), &file)?;
     let (disk, clock, random) = (env.disk.as_ref(), env.clock.as_ref(), env.random.as_ref());
     let trust = Trust::open_or_create(disk, clock, random, &path.join("trust"))?;
-    let dir = CommitteeDir::new(path, trust, &file)?;
+    let mut dir = CommitteeDir::new(path, trust, &file)?;
+    dir.lock = Some(lock);
     make_dir(disk, &dir.records())?;
     for node in &dir.nodes {
         write_node(env, &dir, node)?;
@@ -168,7 +184,7 @@ fn existing(env: &Env, path: &Path) -> anyhow::Result<Option<CommitteeFile>> {
     if entries.iter().any(|entry| entry.name == COMMITTEE_FILE) {
         return read_json(env.disk.as_ref(), &path.join(COMMITTEE_FILE)).map(Some);
     }
-    if entries.is_empty() {
+    if entries.iter().all(|entry| entry.name == LOCK_FILE) {
         return Ok(None);
     }
     let message =

@@ -28,14 +28,18 @@ async fn a_second_init_completes_the_first_and_changes_nothing_that_lasts() {
     let tokens = std::fs::read(dir.join("gateway/tokens")).unwrap();
     std::fs::remove_file(dir.join("nodes/node-2/node.json")).unwrap();
 
+    assert!(init(&env, &wish(&dir)).is_err(), "the first one still holds the directory");
+    let (committee, nodes) = (first.trust.committee(), first.nodes.clone());
+    drop(first);
     let again = SizeArguments { nodes: None, listen: None, ..wish(&dir) };
     let second = init(&env, &again).unwrap();
-    assert_eq!(second.nodes, first.nodes);
-    assert_eq!(second.trust.committee(), first.trust.committee());
+    assert_eq!(second.nodes, nodes);
+    assert_eq!(second.trust.committee(), committee);
     assert_eq!(second.url(), "https://127.0.0.1:18443");
     assert_eq!(std::fs::read(dir.join("gateway/tokens")).unwrap(), tokens);
     assert!(dir.join("nodes/node-2/node.json").exists());
 
+    drop(second);
     let other = SizeArguments { nodes: Some(7), ..wish(&dir) };
     let error = init(&env, &other).err().unwrap();
     assert_eq!(crate::exit::code(&error), Exit::Usage);
