@@ -1,6 +1,6 @@
 //! The client: what all its pipelines share.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use floe_api::NodeClient;
 use floe_env::Env;
@@ -50,6 +50,7 @@ impl Client {
             health: Health::default(),
             observer: Arc::new(NoObserver),
             without: None,
+            followed: Mutex::default(),
         };
         Self {
             peers: Arc::new(peers),

@@ -40,7 +40,7 @@ pub enum Closing {
 }
 
 impl Client {
-    /// Releases a claim, and all of its name created earlier. On success nodes worth n-f shards stored
+    /// Signs and hands out the release of a claim, and of all of its name created earlier. On success nodes worth n-f shards stored
     /// the release.
     pub async fn release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
         let mut epochs = 0;
@@ -92,9 +92,12 @@ impl Client {
                     return Ok(None);
                 };
                 let committee = Arc::clone(&peers.committee);
-                let job = move || match certified.claim.body.claim == claim {
-                    true => check_certified(&committee, &certified).map(|()| certified),
-                    false => Err(format!("the claim {}", certified.claim.body.claim)),
+                let job = move || {
+                    if certified.claim.body.claim == claim {
+                        check_certified(&committee, &certified).map(|()| certified)
+                    } else {
+                        Err(format!("the claim {}", certified.claim.body.claim))
+                    }
                 };
                 let checked = compute(&*peers.env.compute, Work::Foreground, job).await;
                 checked

@@ -115,15 +115,20 @@ pub(crate) enum Mode {
     Hung,
     /// It answers with altered slivers, and signs altered confirmations.
     Lying,
+    /// It takes writes only after the chain was pushed.
+    Behind,
     /// It refuses what is written.
     Refusing(ErrorCode),
 }
 
+type Extents = BTreeMap<ExtentIndex, Extent<Received>>;
+
 /// What one node holds.
 #[derive(Default)]
 pub(crate) struct Holder {
-    pub(crate) uploads: BTreeMap<UploadId, BTreeMap<ExtentIndex, Extent<Received>>>,
-    pub(crate) blobs: BTreeMap<BlobId, (Vec<u8>, BTreeMap<ExtentIndex, Extent<Received>>)>,
+    pub(crate) uploads: BTreeMap<UploadId, Extents>,
+    /// Manifest and extents.
+    pub(crate) blobs: BTreeMap<BlobId, (Vec<u8>, Extents)>,
     pub(crate) claims: Vec<CertifiedClaim>,
     pub(crate) releases: Vec<SignedRelease>,
     /// Permits that came on their own.
@@ -263,7 +268,10 @@ impl FleetNodes {
                 Mode::Refusing(code) if writes => {
                     return Err(CallError::Api(ApiError::new(code, "as told")));
                 }
-                Mode::Refusing(_) | Mode::Up | Mode::Lying => {}
+                Mode::Behind if writes => {
+                    return Err(CallError::Api(ApiError::need_epoch(EpochNumber(0))));
+                }
+                Mode::Refusing(_) | Mode::Behind | Mode::Up | Mode::Lying => {}
             }
             let value = act(&fleet, node, mode).map_err(CallError::Api)?;
             Ok(Answer { value, epoch: None })
@@ -301,7 +309,10 @@ impl Nodes for FleetNodes {
     }
 
     fn push_epoch(&self, to: &Member, _: Chain) -> Call<()> {
-        self.call(to, false, |_, _, _| Ok(()))
+        self.call(to, false, |fleet, node, _| {
+            fleet.set(node, Mode::Up);
+            Ok(())
+        })
     }
 
     fn open_upload(&self, to: &Member, permit: &SignedPermit) -> Call<()> {

@@ -1,7 +1,8 @@
 //! One call to one node, with everything that any call needs: pauses after silence, newer epochs
 //! followed, the chain pushed where it is missing, patience with what passes.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use floe_api::{EpochHint, ErrorCode};
@@ -19,6 +20,8 @@ const FIRST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// How long a node may be silent, request after request, before it is given up.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
+/// How often the chain of a node that names a newer record is asked for.
+const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
 /// The longest wait that a node may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -31,6 +34,8 @@ pub(crate) struct Peers {
     pub(crate) observer: Arc<dyn Observer>,
     /// Is never read from.
     pub(crate) without: Option<NodeName>,
+    /// When a node's chain was asked for last.
+    pub(crate) followed: Mutex<BTreeMap<NodeName, Duration>>,
 }
 
 impl Peers {
@@ -43,6 +48,7 @@ impl Peers {
             health: Health::default(),
             observer: Arc::clone(&self.observer),
             without: self.without.clone(),
+            followed: Mutex::default(),
         };
         change(&mut peers);
         peers
@@ -108,7 +114,7 @@ impl Peers {
 
     /// Fetches the chain from a node that names a newer record.
     async fn follow(&self, from: &Member, hint: &EpochHint) {
-        if !self.committee.wants(hint) {
+        if !self.committee.wants(hint) || !self.may_follow(from) {
             return;
         }
         let followed = match self.nodes.epoch(from).await {
@@ -118,6 +124,17 @@ impl Peers {
         if let Err(error) = followed {
             tracing::debug!(node = %from.node, error, "a newer epoch was named and not taken");
         }
+    }
+
+    /// Whether the node's chain was not asked for lately: anyone can name a high number.
+    fn may_follow(&self, from: &Member) -> bool {
+        let now = self.now();
+        let mut followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let lately = followed.get(&from.node).is_some_and(|&last| now < last + FOLLOW_PAUSE);
+        if !lately {
+            followed.insert(from.node.clone(), now);
+        }
+        !lately
     }
 
     /// Calls until there is an answer, a failure that will not pass, or no patience left.

@@ -72,9 +72,10 @@ pub fn resolve(
     let asked = Tally::of(record, answers.keys().copied());
     if !asked.reaches(Threshold::Correct) {
         let needed = Threshold::Correct.shards(record.geometry);
-        return match all_asked {
-            true => Verdict::TooFew { answered: asked.shards(), needed },
-            false => Verdict::AskMore,
+        return if all_asked {
+            Verdict::TooFew { answered: asked.shards(), needed }
+        } else {
+            Verdict::AskMore
         };
     }
     for candidate in newest_first(answers) {
@@ -86,9 +87,10 @@ pub fn resolve(
         }
         let others = answers.keys().copied().filter(|member| !candidate.holders.contains(member));
         if !Tally::of(record, others).reaches(Threshold::Correct) {
-            return match all_asked {
-                true => Verdict::Unresolved { claim: candidate.newest.0.body.claim },
-                false => Verdict::AskMore,
+            return if all_asked {
+                Verdict::Unresolved { claim: candidate.newest.0.body.claim }
+            } else {
+                Verdict::AskMore
             };
         }
     }

@@ -176,7 +176,7 @@ impl Client {
         while let Some(current) = piece {
             let following = follow(intake, current.is_last);
             // Side by side: what holds room further down must not wait for a body's bytes.
-            let (_, following) =
+            let ((), following) =
                 futures::try_join!(self.pass_on(upload, &mut sent, current), following)?;
             piece = following;
         }
@@ -223,10 +223,7 @@ struct Sent {
 }
 
 async fn follow(intake: &mut Intake, ended: bool) -> Result<Option<Piece>, WriteError> {
-    match ended {
-        true => Ok(None),
-        false => Ok(Some(intake.next().await.map_err(WriteError::Body)?)),
-    }
+    if ended { Ok(None) } else { Ok(Some(intake.next().await.map_err(WriteError::Body)?)) }
 }
 
 fn content(layout: BlobLayout, ids: Vec<StripeId>, digest: Sha256) -> Result<Content, WriteError> {

@@ -72,5 +72,5 @@ pub enum ReadError {
 }
 
 fn listed(failures: &[NodeFailure]) -> impl fmt::Display {
-    failures.iter().map(|failure| format!("; {failure}")).collect::<String>()
+    fmt::from_fn(move |f| failures.iter().try_for_each(|failure| write!(f, "; {failure}")))
 }

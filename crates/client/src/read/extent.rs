@@ -137,7 +137,7 @@ impl ExtentReader {
         loop {
             match search.next() {
                 Next::Ask(keys) => {
-                    asked.extend(keys.into_iter().map(|key| self.fetch(wanted, key)))
+                    asked.extend(keys.into_iter().map(|key| self.fetch(wanted, key)));
                 }
                 Next::Decode(axis) => {
                     self.remember_late(wanted, &search);
@@ -270,9 +270,10 @@ fn decode(
     let systematic = chosen.last().is_some_and(|(index, _)| usize::from(*index) < needed);
     let check = match check {
         ReadCheck::Default if axis == Axis::Primary && systematic => {
-            return match is_zero_padded(shape, &chosen) {
-                true => Ok(bytes),
-                false => Err("bytes stand behind the end of its last stripe".to_owned()),
+            return if is_zero_padded(shape, &chosen) {
+                Ok(bytes)
+            } else {
+                Err("bytes stand behind the end of its last stripe".to_owned())
             };
         }
         ReadCheck::Default => floe_redstuff::ReadCheck::Default,

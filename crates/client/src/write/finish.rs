@@ -25,8 +25,8 @@ use crate::write::WriteError;
 use crate::write::upload::Upload;
 
 /// How long a node may rebuild what it lacks, or be away, before it is given up.
-const CONFIRM_PATIENCE: Duration = Duration::from_secs(120);
-const ACKNOWLEDGE_PATIENCE: Duration = Duration::from_secs(60);
+const CONFIRM_PATIENCE: Duration = Duration::from_mins(2);
+const ACKNOWLEDGE_PATIENCE: Duration = Duration::from_mins(1);
 /// Epoch records that may come into force under one acknowledgement.
 const MOST_EPOCHS: usize = 4;
 

@@ -132,6 +132,18 @@ async fn a_refusal_counts_when_an_honest_node_must_be_among_those_who_gave_it() 
 }
 
 #[tokio::test]
+async fn the_chain_is_pushed_to_a_node_that_needs_it() {
+    for length in [10, 300_000] {
+        let fleet = four();
+        let client = fleet.client(Budget::default());
+        (0..3).for_each(|node| fleet.set(node, Mode::Behind));
+        fleet.set(3, Mode::Down);
+        let written = client.write(wish("a", 1), body(&content(length))).await.unwrap();
+        assert_eq!(written.acknowledged_shards, 3);
+    }
+}
+
+#[tokio::test]
 async fn a_forged_confirmation_is_left_out_and_told() {
     let fleet = four();
     let told = Arc::new(Told::default());
