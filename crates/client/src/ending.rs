@@ -40,8 +40,8 @@ pub enum Closing {
 }
 
 impl Client {
-    /// Signs and hands out the release of a claim, and of all of its name created earlier. On success nodes worth n-f shards stored
-    /// the release.
+    /// Signs and hands out the release of a claim, and of all of its name created earlier. On success
+    /// nodes worth n-f shards stored it.
     pub async fn release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
         let mut epochs = 0;
         loop {

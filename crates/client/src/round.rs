@@ -72,11 +72,21 @@ impl<T: Send + 'static> Round<T> {
     /// Waits until nodes worth n-f shards answered, or cannot any more.
     pub(crate) async fn settle(&mut self) -> Standing {
         loop {
-            let standing = self.ballot.standing();
-            if standing != Standing::Open || !self.step().await {
-                return standing;
+            match self.ballot.standing() {
+                Standing::Open if self.step().await => {}
+                Standing::Lost => {
+                    self.hear_out().await;
+                    return self.ballot.standing();
+                }
+                standing => return standing,
             }
         }
+    }
+
+    /// It is lost: whoever answers within a moment still counts in what is said about it.
+    async fn hear_out(&mut self) {
+        let end = self.peers.now() + TAIL;
+        while self.step_within(end.saturating_sub(self.peers.now())).await {}
     }
 
     /// Gives the stragglers their time: half of what the others took and 500 ms, less when all who

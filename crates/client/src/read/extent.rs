@@ -143,9 +143,11 @@ impl ExtentReader {
                     self.remember_late(wanted, &search);
                     return Ok((axis, search.into_slivers(axis)));
                 }
-                Next::Lost => {
+                Next::Lost if lost || asked.is_empty() => {
                     return Err(not_enough(wanted.extent, geometry, &search, failures));
                 }
+                // Those who are under way still count in what is said about it.
+                Next::Lost => {}
             }
             match floe_env::timeout(&*self.peers.env.clock, HEDGE, asked.next()).await {
                 Ok(Some((key, _, Ok(bytes)))) => search.arrived(key, bytes),
@@ -153,7 +155,10 @@ impl ExtentReader {
                     search.failed(key);
                     failures.extend(owner.map(|owner| NodeFailure { node: owner.node, failure }));
                 }
-                Ok(None) | Err(_) => search.hedge(),
+                Ok(None) | Err(_) => {
+                    lost = search.next() == Next::Lost;
+                    search.hedge();
+                }
             }
         }
     }
