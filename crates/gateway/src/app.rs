@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -12,7 +12,9 @@ use floe_client::Client;
 use floe_env::Env;
 use floe_model::{BlobName, Namespace, Timestamp};
 use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
+use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
 use crate::auth::{AuthError, Authenticator, User, Verb};
@@ -128,6 +130,32 @@ async fn around(
         headers.insert(X_REQUEST_ID, id);
     }
     response
+}
+
+/// The parameters of the path; what cannot be read is a problem like any other.
+pub(crate) struct InPath<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for InPath<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = Path::from_request_parts(parts, state).await;
+        let refused = |text: String| Problem::new(Kind::InvalidRequest, text);
+        read.map(|Path(read)| Self(read)).map_err(|error| refused(error.body_text()))
+    }
+}
+
+/// The parameters behind the question mark; what cannot be read is a problem like any other.
+pub(crate) struct InQuery<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for InQuery<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let read = Query::from_request_parts(parts, state).await;
+        let refused = |text: String| Problem::new(Kind::InvalidRequest, text);
+        read.map(|Query(read)| Self(read)).map_err(|error| refused(error.body_text()))
+    }
 }
 
 /// A path parameter that must parse.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -21,7 +21,7 @@ use http::header::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
-use crate::app::{App, json, parameter};
+use crate::app::{App, InPath, InQuery, json, parameter};
 use crate::auth::Verb;
 use crate::problem::{Kind, Problem};
 use crate::range::{Wanted, names_tag, wanted};
@@ -81,8 +81,8 @@ pub(crate) struct ReadQuery {
 /// `GET` and `HEAD /v1/namespaces/{namespace}/blobs/{name}`.
 pub(crate) async fn read(
     State(app): State<Arc<App>>,
-    Path((namespace, name)): Path<(String, String)>,
-    Query(query): Query<ReadQuery>,
+    InPath((namespace, name)): InPath<(String, String)>,
+    InQuery(query): InQuery<ReadQuery>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -170,7 +170,7 @@ fn unsatisfiable(claim: &Claim) -> Result<Response, Problem> {
 /// `GET /v1/namespaces/{namespace}/blobs/{name}/status`.
 pub(crate) async fn blob_status(
     State(app): State<Arc<App>>,
-    Path((namespace, name)): Path<(String, String)>,
+    InPath((namespace, name)): InPath<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (claim, certificate) = found(&app, &headers, Verb::Get, &namespace, &name).await?;
@@ -188,8 +188,8 @@ pub(crate) struct DeleteQuery {
 /// release.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
-    Path((namespace, name)): Path<(String, String)>,
-    Query(query): Query<DeleteQuery>,
+    InPath((namespace, name)): InPath<(String, String)>,
+    InQuery(query): InQuery<DeleteQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     if query.unfinished {
@@ -270,8 +270,8 @@ pub(crate) struct ListQuery {
 /// `GET /v1/namespaces/{namespace}/blobs`.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
-    Path(namespace): Path<String>,
-    Query(query): Query<ListQuery>,
+    InPath(namespace): InPath<String>,
+    InQuery(query): InQuery<ListQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let namespace: Namespace = parameter(&namespace)?;

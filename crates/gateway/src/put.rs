@@ -1,25 +1,29 @@
 //! Writing: PUT of a blob under its name.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use floe_client::{BoxError, Resolution, Wish, WriteError, Written};
+use floe_client::{BoxError, Resolution, ResolveError, Wish, WriteError, Written};
+use floe_env::timeout;
 use floe_model::{BlobName, Certificate, Namespace, NamespaceUid, SignedClaim, SignedRelease};
 use futures::{Stream, StreamExt as _};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::app::{App, json, parameter};
+use crate::app::{App, InPath, json, parameter};
 use crate::auth::Verb;
 use crate::blobs::{BlobStatus, resolve_problem};
 use crate::problem::{Kind, Problem};
 
+/// How long a sender may send nothing: a body that stalls holds room that others wait for.
+const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The media type of content that has none.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -27,7 +31,7 @@ const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 /// already has these bytes.
 pub(crate) async fn put(
     State(app): State<Arc<App>>,
-    Path((namespace, name)): Path<(String, String)>,
+    InPath((namespace, name)): InPath<(String, String)>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
@@ -36,7 +40,7 @@ pub(crate) async fn put(
     let wanted = WantedDigest::of(&headers)?;
     let uid = app.objects.namespace_uid(&namespace);
     let body = Checked::new(Arc::clone(&app), body, wanted).stream();
-    match app.client.resolve(uid, &name).await.map_err(|error| resolve_problem(&error))? {
+    match app.client.resolve(uid, &name).await.map_err(|error| unresolved(&error))? {
         Resolution::Found(certified) if headers.contains_key(IF_NONE_MATCH) => {
             let detail = format!("{namespace}/{name} exists as {}", certified.0.body.blob);
             Err(Problem::new(Kind::PreconditionFailed, detail))
@@ -149,6 +153,11 @@ struct DigestMismatch {
     wanted: String,
 }
 
+/// The sender stopped sending.
+#[derive(Debug, thiserror::Error)]
+#[error("no byte of the body came for 30 s; nothing was certified")]
+struct BodyStalled;
+
 /// A body that is counted, and whose last chunk is handed on only if the digest agrees.
 struct Checked {
     app: Arc<App>,
@@ -166,7 +175,11 @@ impl Checked {
     fn stream(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin + 'static {
         Box::pin(futures::stream::unfold(Some(self), async |state| {
             let mut state = state?;
-            match state.body.next().await {
+            let clock = Arc::clone(&state.app.env.clock);
+            let Ok(chunk) = timeout(clock.as_ref(), BODY_IDLE, state.body.next()).await else {
+                return Some((Err(BodyStalled.into()), None));
+            };
+            match chunk {
                 Some(Ok(chunk)) => {
                     state.app.metrics.received_bytes.inc_by(chunk.len() as u64);
                     if let Some(digest) = &mut state.digest {
@@ -193,6 +206,16 @@ fn body_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Prob
     let kind =
         if error.is::<DigestMismatch>() { Kind::DigestMismatch } else { Kind::BodyIncomplete };
     Problem::new(kind, error.to_string())
+}
+
+/// To know what a name stands for takes as many nodes as to write it.
+fn unresolved(error: &ResolveError) -> Problem {
+    match error {
+        ResolveError::NotEnoughNodes(few) => {
+            Problem::new(Kind::WriteQuorumMissing, few.to_string())
+        }
+        ResolveError::Unresolved { .. } => resolve_problem(error),
+    }
 }
 
 fn write_problem(error: WriteError) -> Problem {
