@@ -22,6 +22,9 @@ const HEALING: Duration = Duration::from_mins(15);
 /// Makes a test print the hash of its log: set by the test that compares two processes.
 const HASH_ONLY: &str = "FLOE_SIM_HASH";
 
+/// Where that test writes its log, for whoever looks for the first difference.
+const LOG_FILE: &str = "FLOE_SIM_LOG";
+
 fn setup(seed: u64) -> Setup {
     let (shards, nodes) = match seed % 5 {
         3 => (7, 7),
@@ -177,7 +180,11 @@ fn acknowledged_blobs_survive_and_everything_heals() {
 #[test]
 fn prints_the_hash_of_its_log() {
     if let Ok(seed) = std::env::var(HASH_ONLY) {
-        println!("log {}", simulate(seed.parse().unwrap()).log().sha256());
+        let world = simulate(seed.parse().unwrap());
+        println!("log {}", world.log().sha256());
+        if let Ok(path) = std::env::var(LOG_FILE) {
+            std::fs::write(path, world.log().lines().join("\n")).unwrap();
+        }
     }
 }
 
@@ -191,7 +198,8 @@ fn equal_seeds_give_equal_logs_in_two_processes() {
                 .output()
                 .unwrap();
             let text = String::from_utf8_lossy(&output.stdout).into_owned();
-            let found = text.lines().find_map(|line| line.split_once("log ")).map(|it| it.1.to_owned());
+            let found =
+                text.lines().find_map(|line| line.split_once("log ")).map(|it| it.1.to_owned());
             found.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr)))
         };
         assert_eq!(hash(), hash(), "seed {seed}");

@@ -98,15 +98,21 @@ impl ByHand {
         let extents: Vec<EncodedExtent> = (0..layout.extents())
             .map(|extent| {
                 let bytes = layout.extent_bytes(ExtentIndex(extent));
-                let range = usize::try_from(bytes.start).unwrap()..usize::try_from(bytes.end).unwrap();
+                let range =
+                    usize::try_from(bytes.start).unwrap()..usize::try_from(bytes.end).unwrap();
                 encode_extent(layout.extent_shape(ExtentIndex(extent)), &content[range]).unwrap()
             })
             .collect();
         let ids = extents.iter().flat_map(|extent| extent.metadata().stripe_ids().to_vec());
         let manifest = Manifest::new(layout, ids.collect()).unwrap();
         let upload = UploadId(self.env.random.bytes());
-        let permit =
-            Permit { upload, claim, namespace_uid: NAMESPACE_UID, name: name.clone(), signed: self.now() };
+        let permit = Permit {
+            upload,
+            claim,
+            namespace_uid: NAMESPACE_UID,
+            name: name.clone(),
+            signed: self.now(),
+        };
         let claim = Claim {
             claim,
             namespace: "team".parse().unwrap(),
@@ -169,7 +175,8 @@ impl ByHand {
         draft: &Draft,
         with_content: bool,
     ) -> Result<FinishAnswer, CallError> {
-        let inline = || InlineExtent { permit: draft.permit.clone(), extent: self.part(draft, 0, at) };
+        let inline =
+            || InlineExtent { permit: draft.permit.clone(), extent: self.part(draft, 0, at) };
         let finish = Finish {
             claim: draft.claim.clone(),
             manifest: draft.manifest.encode(),
@@ -190,9 +197,9 @@ impl ByHand {
     /// The certificate of these nodes' confirmations.
     pub fn certify(&self, draft: &Draft, confirmed: &[Confirmed]) -> CertifiedClaim {
         let claim = draft.claim.clone();
-        let votes = confirmed.iter().map(|confirmed| {
-            (self.record.position(&confirmed.node).unwrap(), confirmed.signature)
-        });
+        let votes = confirmed
+            .iter()
+            .map(|confirmed| (self.record.position(&confirmed.node).unwrap(), confirmed.signature));
         let confirmation = Confirmation::of(&claim.body, self.record.geometry);
         let certificate = Certificate::gather(confirmation, &self.record, votes).unwrap();
         CertifiedClaim { claim, certificate }

@@ -130,7 +130,10 @@ pub fn one_blob_per_claim(volumes: &BTreeMap<NodeName, Volume>) {
     for (node, volume) in volumes {
         for (claim, (blob, _)) in &volume.certified {
             let (known, other) = blobs.entry(*claim).or_insert((*blob, node));
-            assert_eq!(known, blob, "claim {claim} is certified for two blobs, on {other} and {node}");
+            assert_eq!(
+                known, blob,
+                "claim {claim} is certified for two blobs, on {other} and {node}"
+            );
         }
     }
 }

@@ -49,21 +49,20 @@ impl Harm {
 }
 
 /// Does harm until told to stop; when it returns, everything runs and is joined.
-pub async fn rage(world: &Arc<World>, hand: &ByHand, mut stop: watch::Receiver<bool>) {
+pub async fn rage(world: &Arc<World>, hand: &ByHand, stop: watch::Receiver<bool>) {
     let mut running: FuturesUnordered<LocalBoxFuture<'_, ()>> = FuturesUnordered::new();
     loop {
         let pause = Duration::from_millis(300 + world.random().below(4000));
-        let pause = tokio::time::sleep(pause);
+        let pause = last(&stop, pause);
         tokio::pin!(pause);
-        let stopped = loop {
+        loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break true,
                 Some(()) = running.next() => {}
-                () = &mut pause => break false,
+                () = &mut pause => break,
             }
-        };
-        if stopped {
+        }
+        if *stop.borrow() {
             break;
         }
         let harm = Harm::draw(world.random());
@@ -72,17 +71,16 @@ pub async fn rage(world: &Arc<World>, hand: &ByHand, mut stop: watch::Receiver<b
     while running.next().await.is_some() {}
 }
 
-/// Waits so long, or until all harm is to end.
-async fn last(stop: &mut watch::Receiver<bool>, time: Duration) {
-    let sleep = tokio::time::sleep(time);
-    tokio::select! {
-        biased;
-        _ = stop.wait_for(|stop| *stop) => {}
-        () = sleep => {}
+/// Waits so long, or until all harm is to end. It looks again and again: those who wait on one
+/// signal are woken in an order that no seed decides.
+async fn last(stop: &watch::Receiver<bool>, time: Duration) {
+    let end = tokio::time::Instant::now() + time;
+    while !*stop.borrow() && tokio::time::Instant::now() < end {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, mut stop: watch::Receiver<bool>) {
+async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, stop: watch::Receiver<bool>) {
     let time = Duration::from_millis(500 + world.random().below(15_000));
     match harm {
         Harm::Links { messages_are_lost } => links(world, messages_are_lost, time, stop).await,
@@ -94,7 +92,7 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, mut stop: watch:
             }
             world.atlas().take(gateway);
             world.kill(gateway).await;
-            last(&mut stop, time / 4).await;
+            last(&stop, time / 4).await;
             world.start(gateway).await;
             tokio::time::sleep(Duration::from_secs(3)).await;
             world.atlas().give_back(gateway);
@@ -110,12 +108,12 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, mut stop: watch:
                     let changes = world.random().below(40);
                     world.power_loss_amid(node.as_str(), changes, Duration::from_secs(3)).await;
                     inspect::volume(world, &node, false);
-                    last(&mut stop, time).await;
+                    last(&stop, time).await;
                     restart(world, hand, &node).await;
                 }
                 Harm::Kill => {
                     world.kill(node.as_str()).await;
-                    last(&mut stop, time / 2).await;
+                    last(&stop, time / 2).await;
                     restart(world, hand, &node).await;
                 }
                 Harm::Away { messages_are_lost } => {
@@ -123,7 +121,7 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, mut stop: watch:
                 }
                 _ => {
                     let lie = Lie::tell(world, node.as_str(), false);
-                    last(&mut stop, time).await;
+                    last(&stop, time).await;
                     lie.take_back(world);
                 }
             }
@@ -147,13 +145,13 @@ async fn away(
     node: &str,
     messages_are_lost: bool,
     time: Duration,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     let others = world.nodes().iter().map(ToString::to_string).chain(world.gateways());
     let links: Vec<(String, String)> =
         others.filter(|other| other != node).map(|other| (node.to_owned(), other)).collect();
     part(world, &links, messages_are_lost);
-    last(&mut stop, time).await;
+    last(&stop, time).await;
     rejoin(world, &links, messages_are_lost).await;
 }
 
@@ -161,7 +159,7 @@ async fn links(
     world: &World,
     messages_are_lost: bool,
     time: Duration,
-    mut stop: watch::Receiver<bool>,
+    stop: watch::Receiver<bool>,
 ) {
     // Turmoil does not count: a link that is parted twice is joined by the first who joins it.
     if world.atlas().worth() > 0 || world.atlas().has_bad_links() {
@@ -174,7 +172,7 @@ async fn links(
         .collect();
     world.atlas().take_links();
     part(world, &links, messages_are_lost);
-    last(&mut stop, time).await;
+    last(&stop, time).await;
     rejoin(world, &links, messages_are_lost).await;
     world.atlas().give_back_links();
 }
@@ -197,4 +195,3 @@ async fn rejoin(world: &World, links: &[(String, String)], messages_are_lost: bo
     }
     tokio::time::sleep(if messages_are_lost { HANGING } else { CALMING }).await;
 }
-

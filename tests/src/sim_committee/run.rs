@@ -22,10 +22,8 @@ where
     F: Future<Output = ()> + 'static,
 {
     let world = Arc::new(World::new(setup));
-    let mut sim = sim_builder(setup.seed)
-        .tick_duration(setup.tick)
-        .simulation_duration(LONGEST)
-        .build();
+    let mut sim =
+        sim_builder(setup.seed).tick_duration(setup.tick).simulation_duration(LONGEST).build();
     for node in world.nodes().to_vec() {
         let world = Arc::clone(&world);
         sim.host(node.to_string(), move || hosts::storage_node(Arc::clone(&world), node.clone()));

@@ -124,7 +124,13 @@ impl Worker<'_> {
         &self.applications[self.pick(self.applications.len())]
     }
 
-    fn note(&self, what: &str, gateway: &str, book: &Book, reply: &Result<Reply, String>) -> Answer {
+    fn note(
+        &self,
+        what: &str,
+        gateway: &str,
+        book: &Book,
+        reply: &Result<Reply, String>,
+    ) -> Answer {
         let answer = answer(reply);
         let said = reply.as_ref().err().map(|error| format!(" ({error})")).unwrap_or_default();
         let text = format!("{what} {} by {gateway}: {answer:?}{said}", book.name());
@@ -163,7 +169,8 @@ impl Worker<'_> {
         }
         let one = self.contents.draw();
         let other = if self.random.below(4) == 0 { one.clone() } else { self.contents.draw() };
-        let (left, right) = (&self.applications[0], &self.applications[self.applications.len() - 1]);
+        let (left, right) =
+            (&self.applications[0], &self.applications[self.applications.len() - 1]);
         let name = self.books[at].name();
         let delay = Duration::from_millis(self.random.below(60));
         let late = async {
@@ -228,7 +235,9 @@ pub async fn read_all(world: &Arc<World>, hand: &ByHand, books: &[Book]) {
             let application = Application::new(world, hand.env(), &gateway);
             let reply = application.get_strictly(book.name()).await;
             let answer = answer(&reply);
-            world.log().note("worker", format!("last get {} by {gateway}: {answer:?}", book.name()));
+            world
+                .log()
+                .note("worker", format!("last get {} by {gateway}: {answer:?}", book.name()));
             assert!(
                 matches!(answer, Answer::Ok | Answer::NotFound),
                 "{} is not read at the end: {reply:?}",

@@ -136,7 +136,8 @@ impl Book {
                         (first < end).then(|| content.bytes.slice(first..end))
                     }
                 };
-                let is_true = self.contents.iter().any(|content| part(content).as_ref() == Some(body));
+                let is_true =
+                    self.contents.iter().any(|content| part(content).as_ref() == Some(body));
                 assert!(is_true, "I2: {} never had these {} bytes", self.name, body.len());
             }
             (Answer::NotFound, _) => {
