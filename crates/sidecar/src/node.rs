@@ -1,6 +1,8 @@
 //! The node's state, and the ways in which everything else touches it.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use floe_model::{
 use floe_plan::custody::{AcceptedRecord, Refusal};
 use floe_plan::epoch::Identity;
 use floe_store::{BlobKey, Entry, State, Store, StoreError, TransactError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::config::Limits;
 use crate::gate::Gate;
@@ -67,10 +69,44 @@ impl Epoch {
     }
 }
 
+/// The number of the last entry of the change feed that is on stable storage. Not a `watch`: that
+/// one wakes those who wait in an order drawn from the process's own randomness, so that equal
+/// seeds would not give equal simulations.
+#[derive(Debug, Default)]
+pub(crate) struct FeedEnd {
+    sequence: AtomicU64,
+    grown: Notify,
+}
+
+impl FeedEnd {
+    /// The number.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.sequence.load(Ordering::Acquire)
+    }
+
+    /// The feed ends at `sequence`, or further.
+    pub(crate) fn reach(&self, sequence: u64) {
+        if self.sequence.fetch_max(sequence, Ordering::AcqRel) < sequence {
+            self.grown.notify_waiters();
+        }
+    }
+
+    /// Ends when there is an entry behind `sequence`.
+    pub(crate) async fn beyond(&self, sequence: u64) {
+        loop {
+            let mut grown = pin!(self.grown.notified());
+            grown.as_mut().enable();
+            if self.sequence() > sequence {
+                return;
+            }
+            grown.await;
+        }
+    }
+}
+
 /// What parts of the node tell each other.
 pub(crate) struct Signals {
-    /// The number of the last entry of the change feed that is on stable storage.
-    pub(crate) feed: watch::Sender<u64>,
+    pub(crate) feed: FeedEnd,
     /// The accepted record.
     pub(crate) epoch: watch::Sender<Option<Arc<Epoch>>>,
     /// Why the process must end.
@@ -88,7 +124,7 @@ impl Signals {
         Self {
             stop,
             rumours: Rumours::default(),
-            feed: watch::Sender::new(0),
+            feed: FeedEnd::default(),
             epoch: watch::Sender::new(None),
             failed: watch::Sender::new(None),
             touched: Mutex::default(),
@@ -192,11 +228,7 @@ impl Node {
             .with_store(Work::Foreground, |store| store.sync().map(|()| store.feed_head()))
             .await?;
         self.metrics.synced(self.monotonic().saturating_sub(started));
-        self.signals.feed.send_if_modified(|durable| {
-            let grown = head > *durable;
-            *durable = head.max(*durable);
-            grown
-        });
+        self.signals.feed.reach(head);
         Ok(())
     }
 
@@ -220,7 +252,7 @@ impl Node {
 
     /// The end of the node's own change feed that is on stable storage.
     pub(crate) fn feed_position(&self) -> FeedPosition {
-        FeedPosition { volume: self.me.volume, sequence: *self.signals.feed.borrow() }
+        FeedPosition { volume: self.me.volume, sequence: self.signals.feed.sequence() }
     }
 
     /// The record of the node's chain with this hash: a statement signed under an unknown one
@@ -248,6 +280,8 @@ impl Node {
     pub(crate) fn verification_failed(&self, peer: &NodeName, what: &str) {
         tracing::warn!(%peer, what, "a peer's bytes fail their check");
         self.metrics.verification_failed(peer);
+        let text = format!("node {peer} sent what does not verify: {what}");
+        self.metrics.worker_failed("repair", self.now(), &text);
         self.repairs.suspects.lied(peer, self.monotonic());
     }
 }

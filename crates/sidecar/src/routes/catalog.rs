@@ -80,13 +80,12 @@ pub(super) async fn changes(
         return Err(ApiError { volume: Some(volume), ..ApiError::new(ErrorCode::Gone, detail) });
     }
     if after.sequence == head.sequence && wait_millis > 0 {
-        let mut feed = node.signals.feed.subscribe();
         let mut stop = node.signals.stop.clone();
         let grown = async {
             tokio::select! {
                 biased;
                 () = stopped(&mut stop) => {}
-                _ = feed.wait_for(|end| *end > after.sequence) => {}
+                () = node.signals.feed.beyond(after.sequence) => {}
             }
         };
         let wait = Duration::from_millis(wait_millis);
