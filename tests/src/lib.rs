@@ -1,5 +1,6 @@
 //! What the tests of running systems share. `sim` is the simulated environment, `sim_committee` a
-//! committee in it; the families `sim_*` and `node_*` stand in `tests/`.
+//! committee in it, `process` a committee of real processes; the families `sim_*` and `node_*` stand
+//! in `tests/`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -9,5 +10,6 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
+pub mod process;
 pub mod sim;
 pub mod sim_committee;
