@@ -1,6 +1,6 @@
 //! What the tests of running systems share. `sim` is the simulated environment, `sim_committee` a
-//! committee in it, `process` a committee of real processes; the families `sim_*` and `node_*` stand
-//! in `tests/`.
+//! committee in it, `local` a committee in this process, `process` one of real processes; the families
+//! `sim_*` and `node_*` stand in `tests/`.
 
 #![allow(
     clippy::disallowed_methods,
@@ -10,6 +10,7 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
+pub mod local;
 pub mod process;
 pub mod sim;
 pub mod sim_committee;

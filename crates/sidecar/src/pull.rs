@@ -191,6 +191,8 @@ impl Pull {
                 Err(Rejected::Bad(error)) => {
                     let what = format!("entry {} of its change feed: {error}", change.sequence);
                     self.node.metrics.verification_failed(&self.peer.node);
+                    let text = format!("node {} sent what does not verify: {what}", self.peer.node);
+                    self.node.metrics.worker_failed("pull", self.node.now(), &text);
                     tracing::warn!(peer = %self.peer.node, what, "a peer's feed shows what does not verify, it pauses");
                     return Ok(Some(Step::Throttled(BAD_SIGNATURE_PAUSE)));
                 }

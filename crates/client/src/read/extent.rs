@@ -143,22 +143,20 @@ impl ExtentReader {
                     self.remember_late(wanted, &search);
                     return Ok((axis, search.into_slivers(axis)));
                 }
-                Next::Lost if lost || asked.is_empty() => {
+                Next::Lost => {
+                    // Those who are under way still count in what is said about it.
+                    let clock = &*self.peers.env.clock;
+                    while let Ok(Some(fetched)) =
+                        floe_env::timeout(clock, HEDGE, asked.next()).await
+                    {
+                        failures.extend(take(&mut search, fetched));
+                    }
                     return Err(not_enough(wanted.extent, geometry, &search, failures));
                 }
-                // Those who are under way still count in what is said about it.
-                Next::Lost => {}
             }
             match floe_env::timeout(&*self.peers.env.clock, HEDGE, asked.next()).await {
-                Ok(Some((key, _, Ok(bytes)))) => search.arrived(key, bytes),
-                Ok(Some((key, owner, Err(failure)))) => {
-                    search.failed(key);
-                    failures.extend(owner.map(|owner| NodeFailure { node: owner.node, failure }));
-                }
-                Ok(None) | Err(_) => {
-                    lost = search.next() == Next::Lost;
-                    search.hedge();
-                }
+                Ok(Some(fetched)) => failures.extend(take(&mut search, fetched)),
+                Ok(None) | Err(_) => search.hedge(),
             }
         }
     }
@@ -221,6 +219,20 @@ impl Wanted {
     fn owner(&self, axis: Axis, index: u16) -> Option<&Member> {
         let pair = self.metadata.shape().geometry().pair_of_sliver(axis, index);
         self.owners.get(usize::from(pair.0))?.as_ref()
+    }
+}
+
+/// Counts what came of one request; gives the failure, if it is a node's.
+fn take(search: &mut Search, (key, owner, said): Fetched) -> Option<NodeFailure> {
+    match said {
+        Ok(bytes) => {
+            search.arrived(key, bytes);
+            None
+        }
+        Err(failure) => {
+            search.failed(key);
+            owner.map(|owner| NodeFailure { node: owner.node, failure })
+        }
     }
 }
 
