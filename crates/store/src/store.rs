@@ -85,7 +85,8 @@ impl Store {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at the state. Keep it short: writers wait meanwhile.
+    /// Looks at the state. Keep it short: writers wait meanwhile. `look` must not call the store: a
+    /// writer that waits between two looks of one thread would wait for ever, and both with it.
     pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.shared().state)
     }

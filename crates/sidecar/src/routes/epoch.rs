@@ -6,7 +6,7 @@ use floe_api::messages::{Chain, ChainLink};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
 use floe_model::{Acceptance, CommitProof, SignedRecord};
-use floe_plan::epoch::{Accept, Violation, accept};
+use floe_plan::epoch::{Accept, Identity, Violation, accept};
 use floe_store::{Entry, State};
 
 use super::{Answer, ok};
@@ -52,11 +52,9 @@ pub(crate) async fn take(node: &Arc<Node>, chain: Chain) -> Result<(), ApiError>
 
 /// Tells everybody here which record is accepted, and opens what that opens.
 pub(crate) async fn announce(node: &Arc<Node>) -> Result<(), ApiError> {
-    let view = |store: &floe_store::Store| {
-        let caught_up = store.read(State::caught_up);
-        Ok(store.read(|state| view_of(store, state)).map(|view| (view, caught_up)))
-    };
-    match node.with_store(Work::Foreground, view).await? {
+    let me = node.me.clone();
+    let view = move |state: &State| view_of(&me, state).map(|view| (view, state.caught_up()));
+    match node.read(view).await? {
         Ok((view, caught_up)) => {
             // Record 0 names this very volume: no earlier one ever bound anything.
             let since_genesis = view.as_ref().is_some_and(|view| view.record.number.0 == 0);
@@ -136,11 +134,11 @@ fn refused(node: &Node, violation: &Violation) -> ApiError {
 }
 
 /// The accepted record as the node sees it; an error if it names another volume than this one.
-fn view_of(store: &floe_store::Store, state: &State) -> Result<Option<Epoch>, Violation> {
+fn view_of(me: &Identity, state: &State) -> Result<Option<Epoch>, Violation> {
     let Some((hash, signed)) = state.accepted() else { return Ok(None) };
     let record = signed.record.clone();
-    floe_plan::epoch::names_me(&record, &identity_of(store))?;
-    let node = &store.identity().node;
+    floe_plan::epoch::names_me(&record, me)?;
+    let node = &me.node;
     let position = record.position(node).unwrap_or(usize::MAX);
     let shards = record.member(node).map(|member| member.shards.clone()).unwrap_or_default();
     let committed = state.commit_proof(&hash).is_some();
@@ -148,9 +146,9 @@ fn view_of(store: &floe_store::Store, state: &State) -> Result<Option<Epoch>, Vi
 }
 
 /// The volume as decisions see it.
-pub(crate) fn identity_of(store: &floe_store::Store) -> floe_plan::epoch::Identity {
+pub(crate) fn identity_of(store: &floe_store::Store) -> Identity {
     let volume = store.identity();
-    floe_plan::epoch::Identity {
+    Identity {
         committee: volume.committee,
         node: volume.node.clone(),
         incarnation: volume.incarnation,
