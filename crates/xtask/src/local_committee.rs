@@ -98,6 +98,22 @@ impl Committee {
         wait_until_ready(stage, self.gateway_metrics_address())
     }
 
+    /// Kills every process and removes the directory.
+    pub(crate) fn end(self, stage: &Stage) -> anyhow::Result<()> {
+        for name in stage.process_ids().keys() {
+            stage.kill(name)?;
+        }
+        std::fs::remove_dir_all(&self.directory)
+            .with_context(|| format!("remove {}", self.directory.display()))
+    }
+
+    /// A variable that clients of the gateway are given.
+    pub(crate) fn variable(&self, name: &str) -> anyhow::Result<&str> {
+        let found = self.environment.iter().find(|(known, _)| known == name);
+        let (_, value) = found.with_context(|| format!("client.env does not set {name}"))?;
+        Ok(value)
+    }
+
     /// The nodes' names.
     pub(crate) fn nodes() -> impl Iterator<Item = String> {
         (0..NODES).map(|node| format!("node-{node}"))

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "developer commands run on the real machine only")]
 
 mod artefact;
+mod bench;
 mod demo;
 mod layers;
 mod local_committee;
@@ -32,6 +33,8 @@ enum Verb {
     Demo(demo::Options),
     /// Run every check, one family after the other; what CI runs
     Test(test::Options),
+    /// Measure real processes on this machine; figures are medians
+    Bench(bench::Options),
     /// Check which crate may use which, and what none of them may contain
     Layers,
     /// Check file sizes, file names, files no module declares, and leftovers
@@ -59,6 +62,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
     match verb {
         Verb::Demo(options) => demo::run(&workspace, &options),
         Verb::Test(options) => test::run(&workspace, &options),
+        Verb::Bench(options) => bench::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),
         Verb::Vectors { files } => vectors::run(&files),
