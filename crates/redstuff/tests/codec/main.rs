@@ -2,7 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod naive;
 mod properties;
 mod refusals;
 mod sample;
 mod vectors;
+
+/// Whether to take the time for rare cases.
+fn slow() -> bool {
+    std::env::var_os("FLOE_SLOW").is_some_and(|value| value == "1")
+}
