@@ -28,7 +28,7 @@ pub(crate) use claims::{
 };
 pub(crate) use epoch::{announce, identity_of, known as known_chain, take as take_chain};
 pub(crate) use extent::record as record_extent;
-pub(crate) use finish::other_extent;
+pub(crate) use finish::{CheckedKey, check_extents};
 pub(crate) use identity::serving;
 pub(crate) use report::levels;
 

@@ -77,8 +77,10 @@ impl Context {
                     let recorded = Arc::clone(&metadata);
                     let record =
                         move |store: &Store| routes::record_extent(store, key, extent, &recorded);
-                    self.node.with_store(Work::Repair, record).await?;
-                    return Ok(Some(metadata));
+                    if self.node.with_store(Work::Repair, record).await? {
+                        return Ok(Some(metadata));
+                    }
+                    return Err(ApiError::internal("other metadata of the extent is stored here"));
                 }
             }
         }
@@ -176,8 +178,10 @@ async fn settle(
         if let Some(known) = state.blob(&blob) {
             return Ok((Vec::new(), known.key));
         }
-        let open = |key: &BlobKey| state.key(*key).is_some_and(|under| under.blob().is_none());
-        let key = upload.filter(open).unwrap_or_else(|| state.next_key());
+        let open = |own: &routes::CheckedKey| {
+            own.is_current(state) && state.key(own.key).is_some_and(|under| under.blob().is_none())
+        };
+        let key = upload.filter(open).map_or_else(|| state.next_key(), |own| own.key);
         Ok((vec![Entry::Manifest { key, blob, length, manifest }], key))
     };
     let key = node.transact(decide).await?;
@@ -189,14 +193,14 @@ fn upload_of(
     store: &Store,
     blob: BlobId,
     manifest: &Manifest,
-) -> Result<Option<BlobKey>, StoreError> {
+) -> Result<Option<routes::CheckedKey>, StoreError> {
     let candidate = store.read(|state| {
         let claims: Vec<_> = state.claims_of_blob(&blob).map(|(claim, _)| *claim).collect();
         let mut uploads = state.uploads().map(|(_, upload)| upload);
         uploads.find(|upload| claims.contains(&upload.permit.body.claim)).map(|upload| upload.key)
     });
     let Some(key) = candidate else { return Ok(None) };
-    Ok(routes::other_extent(store, key, manifest)?.is_none().then_some(key))
+    Ok(routes::check_extents(store, key, manifest)?.ok())
 }
 
 /// Marks the blob as inconsistent; reads of it fail from now on. The proof is kept behind the number

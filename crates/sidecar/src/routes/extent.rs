@@ -6,9 +6,9 @@ use std::sync::Arc;
 use floe_api::messages::Extent;
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
-use floe_model::{Axis, ExtentIndex, ExtentShape, PairIndex};
-use floe_redstuff::{ExtentMetadata, ExtentSliver, Verified, verify_sliver};
-use floe_store::{BlobKey, Entry, Store, StoreError, TransactError};
+use floe_model::{Axis, BlobId, BlobLayout, ExtentIndex, ExtentShape, PairIndex};
+use floe_redstuff::{ExtentMetadata, ExtentSliver, Manifest, Verified, verify_sliver};
+use floe_store::{BlobKey, Entry, KeyState, Store, StoreError, TransactError};
 use futures::future::try_join_all;
 
 use crate::node::{Epoch, Node, Received};
@@ -106,23 +106,66 @@ pub(super) async fn store(
         return Ok(());
     }
     let detail = format!(
-        "extent {index} of this upload came before with other metadata: draw a new upload id"
+        "extent {index} of this upload came before with other metadata, or is not of the blob that \
+         it was finished as: draw a new upload id"
     );
     Err(ApiError::new(ErrorCode::MetadataInvalid, detail))
 }
 
-/// Records the extent's metadata under the key; false if other metadata is there.
+/// Records the extent's metadata under the key; false if other metadata is there, or if a blob lives
+/// there of which this is no part.
 pub(crate) fn record(
     store: &Store,
     key: BlobKey,
     extent: ExtentIndex,
     metadata: &Verified<ExtentMetadata>,
 ) -> Result<bool, StoreError> {
+    loop {
+        let blob = store.read(|state| state.key(key).and_then(KeyState::blob));
+        if let Some(blob) = blob
+            && !is_part(store, key, blob, (extent, metadata))?
+        {
+            return Ok(false);
+        }
+        // The blob comes once: when it came in between, it is looked at, and then stays.
+        if let Some(recorded) = record_under(store, key, blob, (extent, metadata))? {
+            return Ok(recorded);
+        }
+    }
+}
+
+/// Whether the manifest under the key has this extent: without that check, bytes of another blob
+/// could be sent after the manifest, and be confirmed as this one's.
+fn is_part(
+    store: &Store,
+    key: BlobKey,
+    (blob, length): (BlobId, u64),
+    (extent, metadata): (ExtentIndex, &ExtentMetadata),
+) -> Result<bool, StoreError> {
+    let layout = BlobLayout::new(metadata.shape().geometry(), length);
+    let stored = store.manifest(key)?.unwrap_or_default();
+    Ok(Manifest::verify(&stored, blob, layout).is_ok_and(|manifest| {
+        extent.0 < layout.extents()
+            && layout.extent_shape(extent) == metadata.shape()
+            && manifest.stripe_ids(extent) == metadata.stripe_ids()
+    }))
+}
+
+/// `None` if the key has another blob than `blob` meanwhile: nothing is recorded then.
+fn record_under(
+    store: &Store,
+    key: BlobKey,
+    blob: Option<(BlobId, u64)>,
+    (extent, metadata): (ExtentIndex, &Verified<ExtentMetadata>),
+) -> Result<Option<bool>, StoreError> {
     let encoded = metadata.encode();
     let outcome = store.transact(|state| {
         let under = state.key(key).ok_or(StoreError::UnknownKey(key))?;
+        if under.blob() != blob {
+            return Ok((Vec::new(), None));
+        }
         if under.extent(extent).is_some() {
-            return Ok((Vec::new(), false));
+            return Ok((Vec::new(), Some(false)));
         }
         let entry = Entry::Extent {
             key,
@@ -131,11 +174,13 @@ pub(crate) fn record(
             first_stripe: *metadata.first_stripe(),
             metadata: encoded.clone(),
         };
-        Ok((vec![entry], true))
+        Ok((vec![entry], Some(true)))
     });
     match outcome {
-        Ok(true) => Ok(true),
-        Ok(false) => Ok(store.metadata(key, extent)?.is_some_and(|held| held == encoded)),
+        Ok(Some(false)) => {
+            Ok(Some(store.metadata(key, extent)?.is_some_and(|held| held == encoded)))
+        }
+        Ok(recorded) => Ok(recorded),
         Err(TransactError::Refused(error) | TransactError::Store(error)) => Err(error),
     }
 }

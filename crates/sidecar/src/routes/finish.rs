@@ -17,6 +17,8 @@ use crate::refusal::refused;
 
 /// Seconds after which a client asks again whether what was missing is rebuilt.
 const REBUILDING_RETRY_SECONDS: u32 = 1;
+/// How often an upload is looked at while extents still come in.
+const MOST_LOOKS: usize = 8;
 
 /// What a claim asks this node to confirm, checked.
 struct Wish {
@@ -59,10 +61,12 @@ pub(super) async fn finish(
     let Finish { claim, manifest, inline } = request;
     let wish = Arc::new(check(node, claim, manifest).await?);
     if let Some(inline) = inline {
+        // Nothing is stored for a claim that would be refused in the end.
+        let asked = Arc::clone(&wish);
+        node.read(move |state| asked.confirm(state, 1)).await??;
         take_inline(node, &wish, upload, inline).await?;
     }
-    let own_key = upload_key(node, &wish, upload).await?;
-    let missing = adopt(node, &wish, own_key).await?;
+    let missing = find_home(node, &wish, upload).await?;
     let answer =
         if missing > 0 { rebuilding(node, &wish, missing) } else { promise(node, &wish).await? };
     Ok(answer.response())
@@ -103,12 +107,40 @@ async fn take_inline(
     extent::store(node, key, ExtentIndex(0), verified).await
 }
 
+/// A key of an upload, and how many extents under it were checked against a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CheckedKey {
+    pub(crate) key: BlobKey,
+    extents: usize,
+}
+
+impl CheckedKey {
+    /// Whether no extent came since: what is recorded of one never changes.
+    pub(crate) fn is_current(self, state: &State) -> bool {
+        state
+            .key(self.key)
+            .is_none_or(|under| under.blob().is_some() || under.extents().count() == self.extents)
+    }
+}
+
+/// Gives the blob a key under which nothing lies but its own; how many slivers are missing there.
+async fn find_home(node: &Arc<Node>, wish: &Arc<Wish>, upload: UploadId) -> Result<u64, ApiError> {
+    for _ in 0..MOST_LOOKS {
+        let own_key = upload_key(node, wish, upload).await?;
+        if let Some(missing) = adopt(node, wish, own_key).await? {
+            return Ok(missing);
+        }
+    }
+    let detail = "extents of the upload are still coming in: ask again";
+    Err(ApiError::overloaded(detail, REBUILDING_RETRY_SECONDS))
+}
+
 /// The key of the upload, if it is one of this claim and all that came is of this blob.
 async fn upload_key(
     node: &Arc<Node>,
     wish: &Arc<Wish>,
     upload: UploadId,
-) -> Result<Option<BlobKey>, ApiError> {
+) -> Result<Option<CheckedKey>, ApiError> {
     let wish = Arc::clone(wish);
     let found = node.with_store(Work::Foreground, move |store| {
         let known = store.read(|state| {
@@ -116,9 +148,9 @@ async fn upload_key(
             (known.permit.body.claim == wish.body().claim).then_some(known.key)
         });
         let Some(key) = known else { return Ok(Ok(None)) };
-        Ok(match other_extent(store, key, &wish.manifest)? {
-            None => Ok(Some(key)),
-            Some(extent) => Err(ApiError::new(
+        Ok(match check_extents(store, key, &wish.manifest)? {
+            Ok(checked) => Ok(Some(checked)),
+            Err(extent) => Err(ApiError::new(
                 ErrorCode::ManifestInvalid,
                 format_args!(
                     "extent {extent} of upload {upload} is not of blob {}",
@@ -130,33 +162,34 @@ async fn upload_key(
     found.await?
 }
 
-/// The first extent under the key that is not of the manifest.
-pub(crate) fn other_extent(
+/// Checks that all extents under the key are of the manifest; else the first one that is not.
+pub(crate) fn check_extents(
     store: &Store,
     key: BlobKey,
     manifest: &Manifest,
-) -> Result<Option<ExtentIndex>, StoreError> {
+) -> Result<Result<CheckedKey, ExtentIndex>, StoreError> {
     let extents: Vec<ExtentIndex> = store.read(|state| {
         let under = state.key(key).filter(|under| under.blob().is_none());
         under.into_iter().flat_map(|under| under.extents().map(|(extent, _)| extent)).collect()
     });
+    let checked = CheckedKey { key, extents: extents.len() };
     for extent in extents {
         let shape = manifest.layout().extent_shape(extent);
         let stored = store.metadata(key, extent)?.unwrap_or_default();
         if ExtentMetadata::parse_for(shape, manifest.stripe_ids(extent), &stored).is_err() {
-            return Ok(Some(extent));
+            return Ok(Err(extent));
         }
     }
-    Ok(None)
+    Ok(Ok(checked))
 }
 
 /// Gives the blob its key: the one it lives under, the upload's, or a new one. Returns how many
-/// slivers are missing under it.
+/// slivers are missing under it; `None` if more came under the upload's key than was checked.
 async fn adopt(
     node: &Arc<Node>,
     wish: &Arc<Wish>,
-    own_key: Option<BlobKey>,
-) -> Result<u64, ApiError> {
+    own_key: Option<CheckedKey>,
+) -> Result<Option<u64>, ApiError> {
     let wish = Arc::clone(wish);
     let (key, copy, missing) = node
         .transact(move |state| {
@@ -166,8 +199,11 @@ async fn adopt(
             }
             // Nothing is rebuilt for a claim that would be refused in the end.
             wish.confirm(state, 1)?;
+            if own_key.is_some_and(|own| !own.is_current(state)) {
+                return Ok((Vec::new(), (None, None, None)));
+            }
             let live = state.blob(&claim.blob).map(|blob| blob.key);
-            let usable = own_key.filter(|key| {
+            let usable = own_key.map(|own| own.key).filter(|key| {
                 state
                     .key(*key)
                     .is_some_and(|under| under.blob().is_none_or(|(blob, _)| blob == claim.blob))
@@ -179,13 +215,13 @@ async fn adopt(
                 let manifest = wish.manifest.encode();
                 return Ok((
                     vec![Entry::Manifest { key, blob, length, manifest }],
-                    (Some(key), None, missing),
+                    (Some(key), None, Some(missing)),
                 ));
             };
             let copy = usable.filter(|key| *key != live);
             let entries = copy.map(|key| Entry::Expired { key }).into_iter().collect();
             let missing = facts::missing_slivers(state, &wish.epoch, claim);
-            Ok((entries, (Some(live), copy, missing)))
+            Ok((entries, (Some(live), copy, Some(missing))))
         })
         .await?;
     if let Some(key) = key {

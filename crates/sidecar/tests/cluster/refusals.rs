@@ -1,6 +1,6 @@
 //! Bad input: each is named, and nothing of it is kept.
 
-use floe_api::messages::{CertifiedClaim, Extent, Finish, Sliver};
+use floe_api::messages::{CertifiedClaim, Extent, Finish, FinishAnswer, Sliver};
 use floe_api::{CallError, ErrorCode, Target};
 use floe_model::keys::RegistrarKey;
 use floe_model::{
@@ -139,4 +139,40 @@ async fn a_closed_claim_is_acknowledged_no_more_and_a_certified_one_is_handed_ou
     assert_eq!(closing, floe_api::messages::Closing::Closed);
     let refused = cluster.finish(&target, &written, &late).await.unwrap_err();
     assert_eq!(refused.refusal().unwrap().code, ErrorCode::ClaimClosed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_of_another_blob_behind_a_finish_are_refused() {
+    let mut cluster = Cluster::start(4, 4).await;
+    let written = cluster.write("victim", content(11, 5000)).await;
+    cluster.ready(0).await;
+    let fresh = content(12, 5000);
+    let shape = ExtentShape::new(cluster.record.geometry, fresh.len()).unwrap();
+    let real = encode_extent(shape, &fresh).unwrap();
+    let other = encode_extent(shape, &content(13, 5000)).unwrap();
+    let (calls, target) = (cluster.calls.clone(), Target::from(&cluster.record.members[0]));
+    let permit = permit(&cluster, 0, &cluster.gateway);
+    let upload = permit.body.upload;
+    calls.open_upload(&target, &permit).await.unwrap();
+    let layout = BlobLayout::new(cluster.record.geometry, 5000);
+    let ids = real.metadata().stripe_ids().to_vec();
+    let manifest = floe_redstuff::Manifest::new(layout, ids).unwrap();
+    let mut claim = cluster.claim_like(&written, "bad").body;
+    (claim.claim, claim.blob) = (permit.body.claim, manifest.id());
+    let claim = cluster.sign(claim);
+    let finish = Finish { claim, manifest: manifest.encode(), inline: None };
+    let rebuilding = |answer| matches!(answer, FinishAnswer::Rebuilding { missing_slivers: 2, .. });
+    assert!(rebuilding(calls.finish(&target, upload, &finish).await.unwrap().value));
+    for (extent, index) in [(&other, 0), (&other, 1), (&real, 1)] {
+        let extent = parcel(&cluster, extent, 5000);
+        let put = calls.put_extent(&target, upload, ExtentIndex(index), &extent).await;
+        assert_eq!(code(put), ErrorCode::MetadataInvalid);
+    }
+    assert!(rebuilding(calls.finish(&target, upload, &finish).await.unwrap().value));
+    // What is of the blob is welcome behind its manifest.
+    let real = parcel(&cluster, &real, 5000);
+    calls.put_extent(&target, upload, ExtentIndex(0), &real).await.unwrap();
+    let answer = calls.finish(&target, upload, &finish).await.unwrap().value;
+    assert!(matches!(answer, FinishAnswer::Confirmed(_)), "{answer:?}");
+    cluster.stop(0).await;
 }
