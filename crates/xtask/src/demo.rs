@@ -50,6 +50,7 @@ struct Figures {
     restored_bytes: u64,
     read_bytes: u64,
     overhead_bytes: u64,
+    lies_seen: u64,
 }
 
 /// The demo while it runs.
@@ -226,7 +227,9 @@ impl Show {
         let start = hex::encode(&self.file.sha256[..8]);
         self.checks.check(sha256 == self.file.sha256, &format!("SHA-256 agrees: {start}…"));
         let metrics = self.committee.gateway_metrics()?;
-        let named = metrics.above_zero("floe_gateway_verification_failures_total", "peer");
+        let failures = "floe_gateway_verification_failures_total";
+        self.figures.lies_seen = metrics.sum(failures, &[("peer", liar)]);
+        let named = metrics.above_zero(failures, "peer");
         let claim = match named[..] {
             [] => format!("nobody is named; it should be {liar}"),
             _ => format!("the liar is named: {}", named.join(", ")),
@@ -274,6 +277,7 @@ fn rows(file: &SourceFile, figures: &Figures) -> Vec<[String; 3]> {
             format!("{} per byte restored", ratio(figures)),
         ),
         row("and headers, metadata", megabytes(figures.overhead_bytes), String::new()),
+        row("lies seen through", figures.lies_seen.to_string(), String::new()),
         row("put, one node down", seconds(figures.put), rate(file.bytes, figures.put)),
         row(
             "heal, start included",
