@@ -67,8 +67,8 @@ impl BlobObjects for DerivedObjects {
         let before = last_release.map_or([0; 16], |release| release.body.claim.0);
         let parts: [&[u8]; 4] =
             [b"floe/v1/object", namespace_uid.as_bytes(), name.as_str().as_bytes(), &before];
-        let after_release =
-            last_release.map_or(Timestamp(0), |release| Timestamp(release.body.created.0 + 1));
+        let after_release = last_release
+            .map_or(Timestamp(0), |release| Timestamp(release.body.created.0.saturating_add(1)));
         BlobObject { claim: ClaimId(first_16(hash(&parts).0)), created: now.max(after_release) }
     }
 }

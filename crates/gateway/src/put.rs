@@ -45,7 +45,10 @@ pub(crate) async fn put(
             let detail = format!("{namespace}/{name} exists as {}", certified.0.body.blob);
             Err(Problem::new(Kind::PreconditionFailed, detail))
         }
-        Resolution::Found(certified) => compare(&certified.0, &certified.1, body).await,
+        Resolution::Found(certified) => {
+            compare(&certified.0, body).await?;
+            hold(&app, &certified.0, &certified.1).await
+        }
         Resolution::Absent { last_release } => {
             let wish = wish(&app, namespace, name, uid, last_release.as_deref(), &headers)?;
             write(&app, wish, body).await
@@ -99,9 +102,8 @@ async fn write(
 /// The name has content: the same bytes are fine, others are a conflict. Nothing is stored.
 async fn compare(
     claim: &SignedClaim,
-    certificate: &Certificate,
     mut body: impl Stream<Item = Result<Bytes, BoxError>> + Unpin,
-) -> Result<Response, Problem> {
+) -> Result<(), Problem> {
     let mut digest = Sha256::new();
     let mut length = 0_u64;
     while let Some(chunk) = body.next().await {
@@ -122,6 +124,17 @@ async fn compare(
         );
         return Err(Problem::new(Kind::ContentDiffers, detail));
     }
+    Ok(())
+}
+
+/// The writer that had the certificate made may have ended before nodes acknowledged it: to say that
+/// the bytes are there is a promise like that of the first write.
+async fn hold(
+    app: &App,
+    claim: &SignedClaim,
+    certificate: &Certificate,
+) -> Result<Response, Problem> {
+    app.client.acknowledge(claim, certificate).await.map_err(write_problem)?;
     Ok(json(StatusCode::OK, &BlobStatus::new(claim, certificate)))
 }
 

@@ -108,8 +108,10 @@ impl Client {
     }
 
     /// Hands the certificate to all nodes until those worth n-f shards acknowledged it; counted over
-    /// the newest record that any answer names.
-    pub(crate) async fn acknowledge(
+    /// the newest record that any answer names. Gives the shards of those who did. A certificate that
+    /// was merely found may be known to one node alone: before anyone is told that the blob is
+    /// durable, it must be handed on like this.
+    pub async fn acknowledge(
         &self,
         claim: &SignedClaim,
         certificate: &Certificate,

@@ -92,6 +92,23 @@ async fn one_silent_node_of_four_is_no_obstacle_two_are() {
 }
 
 #[tokio::test]
+async fn a_certificate_that_one_node_knows_is_handed_on_before_anyone_is_told() {
+    let fleet = four();
+    let client = fleet.client(Budget::default());
+    let written = client.write(wish("a", 1), body(&content(1000))).await.unwrap();
+    for node in 0..4 {
+        fleet.with(node, |holder| holder.claims.retain(|_| node == 0));
+    }
+    let acknowledged = client.acknowledge(&written.claim, &written.certificate).await.unwrap();
+    let holders = (0..4).filter(|&node| fleet.with(node, |holder| !holder.claims.is_empty()));
+    assert!(acknowledged >= 3 && holders.count() >= 3);
+    fleet.set(1, Mode::Down);
+    fleet.set(2, Mode::Down);
+    let few = client.acknowledge(&written.claim, &written.certificate).await;
+    assert!(matches!(few, Err(WriteError::NotEnoughNodes(_))), "{few:?}");
+}
+
+#[tokio::test]
 async fn a_node_that_comes_back_gets_the_extents_that_follow() {
     let fleet = four();
     let client = fleet.client(Budget::default());
