@@ -53,9 +53,12 @@ fn check_confirmed(state: &State, node: &NodeName) {
     let record = &accepted.record;
     let shards = &record.member(node).expect("the record names the node").shards;
     for (id, claim) in state.claims().filter(|(_, claim)| claim.confirmed.is_some()) {
+        // A node that knows the certificate first is bound by it.
+        let certified = claim.certified.as_ref().map(|(signed, _)| signed.body.blob);
+        let mut bound = claim.bindings.iter().copied().chain(certified);
         assert!(
-            claim.bindings.iter().any(|blob| state.holds_all(blob, record.geometry, shards)),
-            "{node} confirmed claim {id} and does not hold any of {:?}",
+            bound.any(|blob| state.holds_all(&blob, record.geometry, shards)),
+            "{node} confirmed claim {id} and does not hold any of {:?}, {certified:?}",
             claim.bindings
         );
     }
