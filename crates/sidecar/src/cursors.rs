@@ -41,7 +41,8 @@ async fn check(node: &Arc<Node>) -> Result<Step, String> {
     for (peer, cursor) in answers.into_iter().flatten() {
         node.gate.cursor_told(peer, cursor);
     }
-    // What was written since the start but is not durable yet counts too: peers cannot have read it.
+    // Nothing is added to the feed before the check has passed, here or in an earlier life. Later the
+    // peers that answer late may have read what came since: this looks at the feed as it is then.
     let sequence = node.read(State::feed_head).await.map_err(|error| error.to_string())?;
     let head = FeedPosition { volume: node.me.volume, sequence };
     let passed = node.gate.check_cursors(&epoch.record, &node.me.node, head);

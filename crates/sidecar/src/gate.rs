@@ -86,7 +86,12 @@ impl Gate {
         }
         let speaks = matches!(
             route,
-            Route::Finish | Route::PutCertificate | Route::Close | Route::Resolve | Route::List
+            Route::Finish
+                | Route::PutCertificate
+                | Route::PutRelease
+                | Route::Close
+                | Route::Resolve
+                | Route::List
         );
         if speaks {
             self.standing().may_speak().map_err(refusal::refused)?;

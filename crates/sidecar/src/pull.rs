@@ -20,6 +20,8 @@ use crate::worker::{Runner, Step, Worker, stopped};
 const LONG_POLL_MILLIS: u64 = 20_000;
 /// How long a peer's feed is left alone after a bad signature.
 const BAD_SIGNATURE_PAUSE: Duration = Duration::from_mins(1);
+/// How often to look whether this node may add to its own feed.
+const CHECKING_PAUSE: Duration = Duration::from_millis(100);
 /// How long the repair of a blob waits that was heard of from a peer: its writer may still be
 /// sending it here.
 const WRITER_GRACE: Duration = Duration::from_millis(1500);
@@ -108,6 +110,10 @@ impl Pull {
             return Ok(Step::Throttled(wait));
         }
         let epoch = self.node.epoch().map_err(|error| error.to_string())?;
+        if self.node.gate.standing().may_speak().is_err() {
+            // An old copy that reads what it has forgotten would look as if it had not.
+            return Ok(Step::Throttled(CHECKING_PAUSE));
+        }
         let after = self.start().await?;
         let wait_millis = if self.at_head { LONG_POLL_MILLIS } else { 0 };
         let changes = match self.node.peers.changes(&self.peer, Some(after), wait_millis).await {
