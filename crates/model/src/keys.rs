@@ -159,7 +159,7 @@ impl NodeSignature {
         Signature::from_bytes(&self.0).map_err(|_| KeyError::Malformed("node signature"))
     }
 
-    /// Adds up signatures over the same statement. Each must have been checked.
+    /// Adds up signatures over the same statement. Each must have been checked, or the sum must be.
     pub fn aggregate(signatures: &[Self]) -> Result<Self, KeyError> {
         let points = signatures.iter().map(Self::point).collect::<Result<Vec<_>, _>>()?;
         let points: Vec<&Signature> = points.iter().collect();

@@ -69,28 +69,41 @@ impl Signers {
         Self(bitmap)
     }
 
-    /// Checks each vote {position, signature} over `statement`, and adds up a quorum of n-f shards.
+    /// Checks the votes {position, signature} over `statement`, and adds up a quorum of n-f shards.
+    /// Only when their sum does not hold is each looked at by itself, to name a wrong one.
     pub fn gather(
         record: &EpochRecord,
         statement: &[u8],
         votes: impl IntoIterator<Item = (usize, NodeSignature)>,
     ) -> Result<(Self, NodeSignature), SignersError> {
         let mut tally = record.tally();
-        let mut signatures = Vec::new();
+        let mut checked = Vec::new();
         for (position, signature) in votes {
             let member = record.members.get(position).ok_or(SignersError::NoMember(position))?;
-            member
-                .key
-                .verify(statement, &signature)
-                .map_err(|source| SignersError::Member { member: position, source })?;
             if !tally.add(position) {
                 return Err(SignersError::Duplicate(position));
             }
-            signatures.push(signature);
+            checked.push((position, member.key, signature));
         }
-        require_quorum(record, &tally)?;
-        let sum = NodeSignature::aggregate(&signatures).map_err(SignersError::Aggregate)?;
-        Ok((Self::of(record.members.len(), tally.members()), sum))
+        let signers = Self::of(record.members.len(), tally.members());
+        let signatures: Vec<NodeSignature> = checked.iter().map(|(_, _, it)| *it).collect();
+        let keys: Vec<NodePublicKey> = checked.iter().map(|(_, key, _)| *key).collect();
+        let sum = NodeSignature::aggregate(&signatures);
+        let sum = sum.and_then(|sum| sum.verify_aggregate(statement, &keys).map(|()| sum));
+        let wrong = |(position, key, signature): &(usize, NodePublicKey, NodeSignature)| {
+            let source = key.verify(statement, signature).err()?;
+            Some(SignersError::Member { member: *position, source })
+        };
+        match sum {
+            Ok(sum) => require_quorum(record, &tally).map(|()| (signers, sum)),
+            Err(source) => Err(match checked.iter().find_map(wrong) {
+                Some(named) => named,
+                None => {
+                    require_quorum(record, &tally)?;
+                    SignersError::Aggregate(source)
+                }
+            }),
+        }
     }
 
     /// Checks that members worth n-f shards signed `statement`.
