@@ -205,7 +205,7 @@ impl<'a> Standalone<'a> {
         let mut command = self.scene.floe(&["standalone", "--nodes", "4", "--dir", "data"]);
         command.args(["--listen", &self.listen.to_string(), "--until-stdin-ends"]);
         let mut server = self.scene.spawn("standalone", command);
-        wait_for("standalone serves", Duration::from_secs(60), || {
+        wait_for("standalone serves", Duration::from_mins(1), || {
             if let Some(status) = server.ended() {
                 panic!("it ended with {status}:\n{}", self.scene.log_tail("standalone"));
             }

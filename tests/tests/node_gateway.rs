@@ -178,9 +178,9 @@ fn base64(bytes: &[u8]) -> String {
     let group = |three: &[u8]| {
         let bits = three.iter().fold(0, |bits, &byte| bits << 8 | u32::from(byte));
         let bits = bits << (8 * (3 - three.len()));
-        let digit = |at: usize| match at <= three.len() {
-            true => char::from(DIGITS[(bits >> (18 - 6 * at)) as usize & 63]),
-            false => '=',
+        let digit = |at: usize| {
+            let bits = (bits >> (18 - 6 * at)) as usize & 63;
+            if at <= three.len() { char::from(DIGITS[bits]) } else { '=' }
         };
         (0..4).map(digit).collect::<String>()
     };

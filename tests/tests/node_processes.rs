@@ -325,7 +325,7 @@ fn a_repair_that_is_killed_again_and_again_goes_on() {
     for _ in 0..6 {
         committee.start_node(away);
         // Killed once it has got a little further than the last time.
-        wait_for("repair gets further", Duration::from_secs(60), || {
+        wait_for("repair gets further", Duration::from_mins(1), || {
             let plain = committee.metrics_address(away);
             let metrics = floe_tests::process::Metrics::fetch(plain)?;
             let held = metrics.sum("floe_node_slivers", &["state=\"held\""]);

@@ -18,7 +18,7 @@ use std::time::Duration;
 use floe_tests::process::{Committee, Http, Reply, Size, content, copy_dir, wait_for};
 
 const SMALL: Size = Size { nodes: 4, shards: 4 };
-const SOON: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_mins(1);
 
 fn path(name: &str) -> String {
     format!("/v1/namespaces/default/blobs/{name}")
@@ -249,7 +249,7 @@ fn bodies_above_their_cap() {
     // Without a length it is refused as soon as there is too much of it.
     let request = node.request("PUT", &upload).header("Transfer-Encoding", "chunked");
     let mut request = request.begin().unwrap();
-    let chunk = [b"100000\r\n".as_slice(), &[7; 1 << 20], b"\r\n"].concat();
+    let chunk = [b"100000\r\n".as_slice(), &vec![7; 1 << 20], b"\r\n"].concat();
     for _ in 0..64 {
         if request.send(&chunk).is_err() {
             break;

@@ -23,9 +23,9 @@ const INTERNAL_PORT: u16 = 7443;
 const GATEWAY_PORT: u16 = 8443;
 
 /// How long a started process may take to be ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
+const READY_WITHIN: Duration = Duration::from_mins(1);
 /// How long a node may take to hold what it owes.
-const WHOLE_WITHIN: Duration = Duration::from_secs(120);
+const WHOLE_WITHIN: Duration = Duration::from_mins(2);
 
 /// How large a committee is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,12 +150,16 @@ impl Committee {
 
     /// Kills processes as `kill -9` does.
     pub fn kill(&self, names: &[&str]) {
-        names.iter().for_each(|name| self.take(name).kill());
+        for name in names {
+            self.take(name).kill();
+        }
     }
 
     /// Kills nodes as `kill -9` does.
     pub fn kill_nodes(&self, nodes: &[usize]) {
-        nodes.iter().for_each(|&node| self.take(&node_name(node)).kill());
+        for &node in nodes {
+            self.take(&node_name(node)).kill();
+        }
     }
 
     /// Asks a node to end and waits until it did.
@@ -240,10 +244,10 @@ impl Committee {
             let metrics = Metrics::fetch(self.metrics_address(node))?;
             let owed = metrics.sum("floe_node_slivers", &["state=\"owed\""]);
             let held = metrics.sum("floe_node_slivers", &["state=\"held\""]);
-            match owed == slivers && held == owed {
-                true => Ok(()),
-                false => Err(format!("it holds {held} of {owed} slivers, {slivers} are due")),
+            if owed == slivers && held == owed {
+                return Ok(());
             }
+            Err(format!("it holds {held} of {owed} slivers, {slivers} are due"))
         });
     }
 

@@ -52,6 +52,7 @@ impl Reply {
 
     /// Asserts the status.
     #[track_caller]
+    #[expect(clippy::return_self_not_must_use, reason = "to assert is enough")]
     pub fn expect(self, status: u16) -> Self {
         let body = String::from_utf8_lossy(&self.body[..self.body.len().min(600)]);
         assert_eq!(self.status.as_u16(), status, "{body}");
@@ -123,6 +124,7 @@ impl Http {
     }
 
     /// With another token, or none.
+    #[must_use]
     pub fn with_token(&self, token: Option<&str>) -> Self {
         Self { token: token.map(ToOwned::to_owned), ..self.clone() }
     }
@@ -132,7 +134,7 @@ impl Http {
         let mut head =
             format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.address);
         if let Some(token) = &self.token {
-            head += &format!("Authorization: Bearer {token}\r\n");
+            head.extend(["Authorization: Bearer ", token, "\r\n"]);
         }
         Request { http: self, head, body: None }
     }
@@ -164,12 +166,14 @@ impl Http {
 
 impl<'a> Request<'a> {
     /// Adds a header.
+    #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.head += &format!("{name}: {value}\r\n");
+        self.head.extend([name, ": ", value, "\r\n"]);
         self
     }
 
     /// Sets the body.
+    #[must_use]
     pub fn body(self, body: &'a [u8]) -> Self {
         let mut request = self.header("Content-Length", &body.len().to_string());
         request.body = Some(body);
@@ -249,7 +253,7 @@ fn read_reply(stream: &mut Tls, is_head: bool) -> std::io::Result<Reply> {
 /// the server stopped reading.
 fn read_some(stream: &mut Tls, into: &mut Vec<u8>) -> std::io::Result<usize> {
     let (tls, socket) = (&mut stream.conn, &mut stream.sock);
-    let mut buffer = [0; 64 * 1024];
+    let mut buffer = vec![0; 64 * 1024];
     loop {
         match tls.reader().read(&mut buffer) {
             Ok(count) => {
