@@ -154,11 +154,16 @@ fn verdict(record: &EpochRecord, serving: &[usize], nodes: &[NodeStatus]) -> Str
     let need = |threshold: Threshold| threshold.shards(record.geometry);
     if !up.reaches(Threshold::Decoding) {
         let (have, need) = (up.shards(), need(Threshold::Decoding));
-        return format!("reads are stopped: {have} shards serve, reads need {need}; start nodes");
+        return format!(
+            "nothing can be read: {have} shards serve, decoding needs {need}; start nodes, replace none"
+        );
     }
     if !up.reaches(Threshold::Correct) {
         let (have, need) = (up.shards(), need(Threshold::Correct));
-        return format!("writes are stopped: {have} shards serve, writes need {need}; reads go on");
+        return format!(
+            "data safe, but names cannot be resolved nor written: {have} shards serve, {need} are \
+             needed; start nodes"
+        );
     }
     if serving.len() < nodes.len() {
         let away = nodes.len() - serving.len();
@@ -170,12 +175,17 @@ fn verdict(record: &EpochRecord, serving: &[usize], nodes: &[NodeStatus]) -> Str
     }
 }
 
-/// How many more nodes may stop, the heaviest first. Data: of what every node holds.
+/// How many more nodes may stop, the heaviest first: before blobs that every node holds cannot be
+/// decoded, and before names are neither resolved nor written.
 fn survives(record: &EpochRecord, serving: &[usize]) -> String {
     let data = losses(record, serving, Threshold::Decoding);
-    let writes = losses(record, serving, Threshold::Correct);
-    let shown = |count: Option<usize>| count.map_or("stopped".to_owned(), |n| format!("{n} nodes"));
-    format!("reads {} · writes {}", shown(data), shown(writes))
+    let service = losses(record, serving, Threshold::Correct);
+    let shown = |count: Option<usize>| match count {
+        None => "no longer".to_owned(),
+        Some(1) => "1 node".to_owned(),
+        Some(count) => format!("{count} nodes"),
+    };
+    format!("data {} · reads and writes {}", shown(data), shown(service))
 }
 
 fn losses(record: &EpochRecord, serving: &[usize], threshold: Threshold) -> Option<usize> {
@@ -194,4 +204,63 @@ fn losses(record: &EpochRecord, serving: &[usize], threshold: Threshold) -> Opti
         }
     }
     lost
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_model::keys::NodeKey;
+    use floe_model::record::{NO_PARENT, Policy};
+    use floe_model::{EpochNumber, Geometry, Incarnation, ShardIndex, VolumeId};
+
+    use super::*;
+
+    /// n = 10 on seven nodes: three with two shards, four with one.
+    fn record() -> EpochRecord {
+        let key = NodeKey::generate(&[1; 32]).unwrap();
+        let members = (0..7_u16).map(|node| Member {
+            node: format!("node-{node}").parse().unwrap(),
+            incarnation: Incarnation(0),
+            volume: VolumeId([0; 16]),
+            address: String::new(),
+            zone: String::new(),
+            key: key.public(),
+            possession: key.prove_possession(b""),
+            shards: (node..10).step_by(7).map(ShardIndex).collect(),
+        });
+        EpochRecord {
+            committee: CommitteeId([0; 16]),
+            number: EpochNumber(0),
+            parent: NO_PARENT,
+            forced: false,
+            geometry: Geometry::of_shards(10).unwrap(),
+            policy: Policy::default(),
+            registrars: Vec::new(),
+            members: members.collect(),
+            unfilled: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_survives_follows_from_the_shards_that_serve() {
+        let record = record();
+        let table: [(&[usize], &str); 4] = [
+            (&[0, 1, 2, 3, 4, 5, 6], "data 3 nodes · reads and writes 1 node"),
+            (&[0, 1, 2, 3, 4, 5], "data 2 nodes · reads and writes 1 node"),
+            (&[0, 3, 4, 5, 6], "data 1 node · reads and writes no longer"),
+            (&[0, 3], "data no longer · reads and writes no longer"),
+        ];
+        for (serving, expected) in table {
+            assert_eq!(survives(&record, serving), expected, "{serving:?}");
+        }
+    }
+
+    #[test]
+    fn a_silent_node_is_away_and_says_why() {
+        let record = record();
+        let reports = vec![Err("connection refused".to_owned()); 7];
+        let status = summary(&record, &reports);
+        assert!(status.verdict.starts_with("nothing can be read: 0 shards"), "{}", status.verdict);
+        assert_eq!(status.nodes[3].state, ServingWord::Away);
+        assert_eq!(status.nodes[3].detail, "connection refused");
+    }
 }

@@ -38,10 +38,10 @@ pub enum StartError {
     #[error(transparent)]
     Volume(#[from] OpenError),
     /// The certificate, its key or the CA is no use.
-    #[error("the node's certificate: {0}")]
+    #[error("the node's certificate cannot be used")]
     Tls(#[from] TlsError),
     /// An address cannot be listened on.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -199,6 +199,7 @@ fn node(
         store: Arc::new(store),
         peers: NodeClient::new(env, &config.tls, TransportLimits::default())?,
         foreground: Foreground::new(limits.foreground_bytes, Arc::clone(&metrics)),
+        background: Foreground::new(limits.foreground_bytes / 2, Arc::clone(&metrics)),
         metrics,
         repairs: Repairs::new(limits.repair_bytes_per_second),
         gate: Gate::default(),

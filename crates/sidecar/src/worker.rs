@@ -66,7 +66,11 @@ impl Runner {
                     failures += 1;
                     let now = Timestamp(self.env.clock.unix_millis());
                     self.metrics.worker_failed(worker.name(), now, &error);
-                    tracing::warn!(worker = worker.name(), %error, "a unit of work failed, it is tried again");
+                    if failures == 1 {
+                        tracing::warn!(worker = worker.name(), %error, "a unit of work failed, it is tried again");
+                    } else {
+                        tracing::debug!(worker = worker.name(), %error, failures, "a unit of work failed again");
+                    }
                     (self.backoff(failures), false)
                 }
             };
