@@ -94,16 +94,16 @@ impl Signers {
             let source = key.verify(statement, signature).err()?;
             Some(SignersError::Member { member: *position, source })
         };
-        match sum {
-            Ok(sum) => require_quorum(record, &tally).map(|()| (signers, sum)),
-            Err(source) => Err(match checked.iter().find_map(wrong) {
-                Some(named) => named,
-                None => {
-                    require_quorum(record, &tally)?;
-                    SignersError::Aggregate(source)
-                }
-            }),
+        let sum = sum.map_err(|source| {
+            checked.iter().find_map(wrong).unwrap_or(SignersError::Aggregate(source))
+        });
+        // Too few is what is told of too few good ones.
+        if let Err(SignersError::Aggregate(_)) = sum {
+            require_quorum(record, &tally)?;
         }
+        let sum = sum?;
+        require_quorum(record, &tally)?;
+        Ok((signers, sum))
     }
 
     /// Checks that members worth n-f shards signed `statement`.
