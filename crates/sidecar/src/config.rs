@@ -9,7 +9,8 @@ use floe_model::{CommitteeId, Incarnation, NodeName};
 /// Bounds of a storage node, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bodies of foreground requests in flight; what comes on top is answered with 503.
+    /// Bodies in flight of requests of gateways and the operator, and of the answers to them; other
+    /// nodes have half as much of their own. What comes on top is answered with 503.
     pub foreground_bytes: usize,
     /// What repair may read from peers in a second; `None` for as fast as it can.
     pub repair_bytes_per_second: Option<u64>,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use floe_api::{ApiError, ErrorCode, NodeClient, Target};
+use floe_api::{ApiError, ErrorCode, NodeClient, Role, Target};
 use floe_env::{Env, Work, compute};
 use floe_model::{
     EpochRecord, FeedPosition, Geometry, Incarnation, NodeName, RecordHash, ShardIndex, Timestamp,
@@ -157,7 +157,10 @@ pub(crate) struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) peers: NodeClient,
     pub(crate) metrics: Arc<Metrics>,
+    /// Room for requests of gateways and of the operator, and for the answers to them.
     pub(crate) foreground: Foreground,
+    /// Room for those of other nodes: a liar must not take that of writers and readers.
+    pub(crate) background: Foreground,
     pub(crate) repairs: Repairs,
     pub(crate) gate: Gate,
     pub(crate) signals: Signals,
@@ -269,8 +272,12 @@ impl Node {
     }
 
     /// Takes room for bytes of a request or its answer.
-    pub(crate) fn reserve(&self, bytes: usize) -> Result<Reserved, ApiError> {
-        self.foreground.reserve(bytes).ok_or_else(|| {
+    pub(crate) fn reserve(&self, role: Role, bytes: usize) -> Result<Reserved, ApiError> {
+        let room = match role {
+            Role::Gateway | Role::Operator => &self.foreground,
+            Role::Node | Role::Repair => &self.background,
+        };
+        room.reserve(bytes).ok_or_else(|| {
             let detail = "too many bytes are in flight on this node: come back later";
             ApiError::overloaded(detail, OVERLOADED_RETRY_SECONDS)
         })

@@ -16,6 +16,9 @@ use http_body::Body as _;
 use crate::node::Node;
 use crate::routes;
 
+/// Answers up to here take no room: there are no more of them than connections.
+const SMALL_ANSWER_BYTES: usize = 16 * 1024;
+
 /// The router of a node.
 pub(crate) fn router(node: &Arc<Node>) -> Router {
     let mut router = Router::new();
@@ -94,10 +97,15 @@ async fn answer(node: &Arc<Node>, spec: &RouteSpec, request: Request) -> routes:
     if bytes > spec.request_cap_bytes {
         return Err(ApiError::body_too_large(spec.request_cap_bytes));
     }
-    let _reserved = if bytes > 0 { Some(node.reserve(bytes)?) } else { None };
+    let _reserved = if bytes > 0 { Some(node.reserve(peer.role, bytes)?) } else { None };
     let body = floe_api::body::read_capped(request.into_body(), spec.request_cap_bytes).await?;
     node.metrics.body_read(spec.name, body.len());
-    routes::answer(node, &peer, call, &body).await
+    let response = routes::answer(node, &peer, call, body).await?;
+    if response.body().len() <= SMALL_ANSWER_BYTES {
+        return Ok(response);
+    }
+    let room = node.reserve(peer.role, response.body().len())?;
+    Ok(response.map(|bytes| room.keep_with(bytes)))
 }
 
 /// Who asks, if that one may and the node serves the route now.

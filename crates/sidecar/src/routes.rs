@@ -15,10 +15,8 @@ mod uploads;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_api::messages::Decode as _;
-use floe_api::messages::{CertifiedClaim, Chain, Encode, Extent, Finish, SymbolsWanted};
+use floe_api::messages::{Decode, Encode};
 use floe_api::{ApiError, Call, Peer};
-use floe_model::{SignedPermit, SignedRelease};
 use http::{Response, StatusCode};
 
 use crate::node::Node;
@@ -47,26 +45,28 @@ fn empty(status: StatusCode) -> Answer {
     Ok(response)
 }
 
+/// Reads a body, which is not kept beside what was read from it.
+#[expect(clippy::needless_pass_by_value, reason = "the body ends here")]
+fn parse<T: Decode>(body: Bytes) -> Result<T, ApiError> {
+    Ok(T::decode(&body)?)
+}
+
 /// Answers a call.
-pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: &Bytes) -> Answer {
+pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Bytes) -> Answer {
     match call {
         Call::Identity => identity::identity(node).await,
         Call::Report => report::report(node).await,
         Call::Epoch => epoch::chain(node).await,
-        Call::PushEpoch => epoch::push(node, Chain::decode(body)?).await,
-        Call::OpenUpload { upload } => {
-            uploads::open(node, upload, SignedPermit::decode(body)?).await
-        }
+        Call::PushEpoch => epoch::push(node, parse(body)?).await,
+        Call::OpenUpload { upload } => uploads::open(node, upload, parse(body)?).await,
         Call::PutExtent { upload, extent } => {
-            uploads::put_extent(node, upload, extent, Extent::decode(body)?).await
+            uploads::put_extent(node, upload, extent, parse(body)?).await
         }
-        Call::Finish { upload } => finish::finish(node, upload, Finish::decode(body)?).await,
+        Call::Finish { upload } => finish::finish(node, upload, parse(body)?).await,
         Call::PutCertificate { claim } => {
-            claims::put_certificate(node, peer, claim, CertifiedClaim::decode(body)?).await
+            claims::put_certificate(node, peer, claim, parse(body)?).await
         }
-        Call::PutRelease { claim } => {
-            claims::put_release(node, claim, SignedRelease::decode(body)?).await
-        }
+        Call::PutRelease { claim } => claims::put_release(node, claim, parse(body)?).await,
         Call::Close { claim } => claims::close(node, claim).await,
         Call::Resolve { namespace_uid, name } => catalog::resolve(node, namespace_uid, name).await,
         Call::List { namespace_uid, after, limit } => {
@@ -77,11 +77,11 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: &Byt
         Call::Manifest { blob } => blobs::manifest(node, blob).await,
         Call::Metadata { blob, extent } => blobs::metadata(node, blob, extent).await,
         Call::Sliver { blob, extent, axis, pair, stripes } => {
-            blobs::sliver(node, (blob, extent), (axis, pair), stripes).await
+            blobs::sliver(node, peer.role, (blob, extent), (axis, pair), stripes).await
         }
         Call::Holdings { blob, extents } => blobs::holdings(node, blob, extents).await,
         Call::Symbols { blob, extent } => {
-            symbols::symbols(node, blob, extent, SymbolsWanted::decode(body)?).await
+            symbols::symbols(node, peer.role, (blob, extent), parse(body)?).await
         }
     }
 }

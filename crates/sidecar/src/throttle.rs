@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::Metrics;
@@ -17,11 +18,31 @@ pub(crate) struct Foreground {
     metrics: Arc<Metrics>,
 }
 
-/// Room taken by one request, given back when dropped.
+/// An answer's body with the room that it takes: given back when the last byte is on its way,
+/// however slowly the other end takes them.
+struct Kept {
+    bytes: Bytes,
+    _room: Reserved,
+}
+
+impl AsRef<[u8]> for Kept {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Room taken by one request or answer, given back when dropped.
 pub(crate) struct Reserved {
     _permit: OwnedSemaphorePermit,
     bytes: i64,
     metrics: Arc<Metrics>,
+}
+
+impl Reserved {
+    /// Bytes that keep their room as long as they live.
+    pub(crate) fn keep_with(self, bytes: Bytes) -> Bytes {
+        Bytes::from_owner(Kept { bytes, _room: self })
+    }
 }
 
 impl Drop for Reserved {
@@ -84,6 +105,19 @@ impl ByteRate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_keeps_its_room_until_its_last_byte_is_gone() {
+        let room = Foreground::new(4 * UNIT_BYTES, Arc::new(Metrics::new().unwrap()));
+        let bytes = Bytes::from(vec![7; 4 * UNIT_BYTES]);
+        let mut answer = room.reserve(bytes.len()).unwrap().keep_with(bytes);
+        let sent = answer.split_to(UNIT_BYTES);
+        drop(answer);
+        assert!(room.reserve(1).is_none(), "a part of it is on its way");
+        assert_eq!(sent[..], [7; UNIT_BYTES]);
+        drop(sent);
+        assert!(room.reserve(4 * UNIT_BYTES).is_some());
+    }
 
     #[test]
     fn foreground_room_comes_back() {

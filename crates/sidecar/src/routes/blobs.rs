@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use floe_api::messages::{ExtentHoldings, Holdings, Manifest, Metadata, Sliver};
-use floe_api::{ApiError, ErrorCode, Span};
+use floe_api::{ApiError, ErrorCode, Role, Span};
 use floe_env::Work;
 use floe_model::{Axis, BlobId, ExtentIndex, ExtentShape, PairIndex};
 use floe_store::{BlobKey, State};
@@ -73,6 +73,7 @@ fn stripe_range(shape: ExtentShape, axis: Axis, stripes: Option<Span>) -> Option
 /// Answers [`floe_api::Route::Sliver`].
 pub(super) async fn sliver(
     node: &Arc<Node>,
+    role: Role,
     (blob, extent): (BlobId, ExtentIndex),
     (axis, pair): (Axis, PairIndex),
     stripes: Option<Span>,
@@ -92,7 +93,7 @@ pub(super) async fn sliver(
         Ok::<_, ApiError>((key, range))
     });
     let (key, range) = found.await??;
-    let _reserved = node.reserve(range.len())?;
+    let _reserved = node.reserve(role, range.len())?;
     let bytes = node.with_store(Work::Foreground, move |store| {
         store.read_sliver(key, extent, pair, axis, range)
     });

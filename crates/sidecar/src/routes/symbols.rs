@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use floe_api::messages::{Symbols, SymbolsOf, SymbolsWanted};
-use floe_api::{ApiError, ErrorCode};
+use floe_api::{ApiError, ErrorCode, Role};
 use floe_env::Work;
 use floe_model::{BlobId, ExtentIndex, ExtentShape, PairIndex};
 use floe_redstuff::{SymbolProof, crossing_symbols, prove_symbols};
@@ -24,8 +24,8 @@ type Made = Result<SymbolsOf<Vec<u8>>, ApiError>;
 /// Answers [`floe_api::Route::Symbols`], in the CPU class of repair.
 pub(super) async fn symbols(
     node: &Arc<Node>,
-    blob: BlobId,
-    extent: ExtentIndex,
+    role: Role,
+    (blob, extent): (BlobId, ExtentIndex),
     wanted: SymbolsWanted,
 ) -> Answer {
     let axis = wanted.axis.other();
@@ -56,7 +56,7 @@ pub(super) async fn symbols(
     }
     // One sliver is in memory at a time.
     let largest = sources.first().map_or(0, |source| source.shape.sliver_bytes(axis));
-    let _reserved = node.reserve(largest)?;
+    let _reserved = node.reserve(role, largest)?;
     let mut answer = Symbols { sources: Vec::new() };
     for source in sources {
         let wanted = wanted.clone();
