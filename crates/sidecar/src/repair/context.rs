@@ -129,8 +129,12 @@ pub(crate) fn heard<T>(node: &Node, target: &Target, answer: Result<T, CallError
             suspects.answered(&target.node);
             Some(value)
         }
-        Err(CallError::Unreachable { .. } | CallError::Timeout { .. }) => {
+        Err(CallError::Unreachable { .. }) => {
             suspects.silent(&target.node, node.monotonic());
+            None
+        }
+        Err(CallError::Timeout { .. }) => {
+            suspects.hung(&target.node, node.monotonic());
             None
         }
         Err(error) => {
@@ -174,6 +178,7 @@ async fn settle(
     let of = Arc::clone(manifest);
     let upload = node.with_store(Work::Repair, move |store| upload_of(store, blob, &of)).await?;
     let (manifest, length) = (manifest.encode(), manifest.layout().length());
+    let (touching, now) = (Arc::clone(node), node.now());
     let decide = move |state: &State| {
         if let Some(known) = state.blob(&blob) {
             return Ok((Vec::new(), known.key));
@@ -182,11 +187,11 @@ async fn settle(
             own.is_current(state) && state.key(own.key).is_some_and(|under| under.blob().is_none())
         };
         let key = upload.filter(open).map_or_else(|| state.next_key(), |own| own.key);
+        // In the same step, or it might expire in between.
+        touching.signals.touch(key, now);
         Ok((vec![Entry::Manifest { key, blob, length, manifest }], key))
     };
-    let key = node.transact(decide).await?;
-    node.signals.touch(key, node.now());
-    Ok(key)
+    node.transact(decide).await
 }
 
 fn upload_of(

@@ -21,6 +21,8 @@ use crate::node::{Epoch, Node};
 
 /// Extents that are worked on in one turn.
 const EXTENTS_PER_TURN: usize = 16;
+/// Extents over which those may lie scattered: peers name all that they hold in between.
+const EXTENTS_PER_SURVEY: u32 = 1024;
 
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -111,7 +113,11 @@ async fn lacking(context: &Context) -> Result<Vec<ExtentIndex>, ApiError> {
     let look = move |state: &floe_store::State| {
         let under = state.key(key);
         let missing = under.into_iter().flat_map(|it| it.missing(epoch.geometry(), &epoch.shards));
-        missing.map(|missing| missing.extent).take(EXTENTS_PER_TURN).collect()
+        let extents = missing.map(|missing| missing.extent).take(EXTENTS_PER_TURN);
+        let extents: Vec<ExtentIndex> = extents.collect();
+        let first = extents.first().map_or(0, |first| first.0);
+        let is_near = |extent: &ExtentIndex| extent.0 - first < EXTENTS_PER_SURVEY;
+        extents.into_iter().filter(is_near).collect()
     };
     context.node.read(look).await
 }
