@@ -93,6 +93,8 @@ pub(super) async fn store(
 ) -> Result<(), ApiError> {
     let outcome = node
         .with_store(Work::Foreground, move |store| {
+            // The log has no bound of its own: metadata alone must not fill the disk.
+            store.require_space(ExtentMetadata::encoded_bytes(verified.metadata.shape()) as u64)?;
             if !record(store, key, index, &verified.metadata)? {
                 return Ok(false);
             }

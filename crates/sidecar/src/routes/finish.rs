@@ -5,7 +5,10 @@ use std::sync::Arc;
 use floe_api::messages::{Confirmed, Finish, FinishAnswer, InlineExtent};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
-use floe_model::{BlobLayout, Claim, Confirmation, ExtentIndex, SignedClaim, Timestamp, UploadId};
+use floe_model::{
+    BlobId, BlobLayout, Claim, Confirmation, ExtentIndex, ExtentShape, SignedClaim, Timestamp,
+    UploadId,
+};
 use floe_plan::custody::{self, Confirm, ConfirmFacts, Standing};
 use floe_redstuff::{ExtentMetadata, Manifest, Verified};
 use floe_store::{BlobKey, Entry, State, Store, StoreError};
@@ -17,6 +20,9 @@ use crate::refusal::refused;
 
 /// Seconds after which a client asks again whether what was missing is rebuilt.
 const REBUILDING_RETRY_SECONDS: u32 = 1;
+/// A confirmation that is given again after so long is written down again: the blob is kept for a
+/// day from then.
+const RENEWED_MILLIS: u64 = 3600 * 1000;
 /// How often an upload is looked at while extents still come in.
 const MOST_LOOKS: usize = 8;
 
@@ -168,15 +174,19 @@ pub(crate) fn check_extents(
     key: BlobKey,
     manifest: &Manifest,
 ) -> Result<Result<CheckedKey, ExtentIndex>, StoreError> {
-    let extents: Vec<ExtentIndex> = store.read(|state| {
+    let extents: Vec<(ExtentIndex, ExtentShape)> = store.read(|state| {
         let under = state.key(key).filter(|under| under.blob().is_none());
-        under.into_iter().flat_map(|under| under.extents().map(|(extent, _)| extent)).collect()
+        let extents = under.into_iter().flat_map(floe_store::KeyState::extents);
+        extents.map(|(extent, known)| (extent, known.shape())).collect()
     });
     let checked = CheckedKey { key, extents: extents.len() };
-    for extent in extents {
+    for (extent, known) in extents {
         let shape = manifest.layout().extent_shape(extent);
         let stored = store.metadata(key, extent)?.unwrap_or_default();
-        if ExtentMetadata::parse_for(shape, manifest.stripe_ids(extent), &stored).is_err() {
+        // The same roots under another length are another stripe's: its pairs lie on other shards.
+        let same = known == shape
+            && ExtentMetadata::parse_for(shape, manifest.stripe_ids(extent), &stored).is_ok();
+        if !same {
             return Ok(Err(extent));
         }
     }
@@ -190,7 +200,7 @@ async fn adopt(
     wish: &Arc<Wish>,
     own_key: Option<CheckedKey>,
 ) -> Result<Option<u64>, ApiError> {
-    let wish = Arc::clone(wish);
+    let (wish, touching) = (Arc::clone(wish), Arc::clone(node));
     let (key, copy, missing) = node
         .transact(move |state| {
             let claim = wish.body();
@@ -213,6 +223,8 @@ async fn adopt(
                 let missing = missing_under(state, &wish, usable);
                 let (blob, length) = (claim.blob, claim.length);
                 let manifest = wish.manifest.encode();
+                // In the same step, or it might expire in between.
+                touching.signals.touch(key, wish.now);
                 return Ok((
                     vec![Entry::Manifest { key, blob, length, manifest }],
                     (Some(key), None, Some(missing)),
@@ -252,9 +264,9 @@ fn rebuilding(node: &Node, wish: &Wish, missing_slivers: u64) -> FinishAnswer {
     FinishAnswer::Rebuilding { missing_slivers, retry_after_seconds: REBUILDING_RETRY_SECONDS }
 }
 
-/// Makes everything durable, binds the claim id, makes that durable too, and signs.
+/// Binds the claim id, makes that and everything held durable, and signs. One sync is enough: after
+/// a crash that kept the binding alone, nothing was signed, and what is not stable is checked again.
 async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, ApiError> {
-    node.sync().await?;
     let decided = Arc::clone(wish);
     let verdict = node.transact(move |state| record_confirmation(state, &decided)).await?;
     if let Confirm::Heal { missing_slivers } = verdict {
@@ -263,6 +275,7 @@ async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, Api
     node.sync().await?;
     let (me, store, wish) = (node.me.clone(), Arc::clone(&node.store), Arc::clone(wish));
     let sign = move || {
+        mark_stable(&store, &wish.body().blob);
         let (epoch, claim) = (&wish.epoch, wish.body());
         let confirmation = Confirmation::of(claim, epoch.geometry());
         let statement = confirmation.statement(&epoch.record.committee, &epoch.hash);
@@ -276,6 +289,19 @@ async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, Api
     Ok(FinishAnswer::Confirmed(node.run(Work::Foreground, sign).await?))
 }
 
+/// All of the blob is here and synced, so that the next start need not check it. Not durable by
+/// itself: without the mark it is checked.
+fn mark_stable(store: &Store, blob: &BlobId) {
+    let marked = store.transact(|state| {
+        let known = state.blob_key(blob).filter(|(_, under)| !under.is_stable());
+        let entry = known.map(|(key, _)| Entry::Stable { key });
+        Ok::<_, std::convert::Infallible>((entry.into_iter().collect(), ()))
+    });
+    if let Err(error) = marked {
+        tracing::debug!(%blob, %error, "a confirmed blob is not marked as stable");
+    }
+}
+
 /// The confirmation as entries; none if it stands already.
 fn record_confirmation(state: &State, wish: &Wish) -> Result<(Vec<Entry>, Confirm), ApiError> {
     let claim = wish.body();
@@ -283,17 +309,14 @@ fn record_confirmation(state: &State, wish: &Wish) -> Result<(Vec<Entry>, Confir
     let verdict = wish.confirm(state, missing)?;
     let Confirm::Sign { bind } = verdict else { return Ok((Vec::new(), verdict)) };
     let mut entries = Vec::new();
-    if let Some((key, under)) = state.blob_key(&claim.blob)
-        && !under.is_stable()
-    {
-        entries.push(Entry::Stable { key });
-    }
     if bind {
         let (claim, blob) = (claim.claim, claim.blob);
         entries.push(Entry::Catalog(floe_model::CatalogEntry::Binding { claim, blob }));
     }
     let known = state.claim(&claim.claim).and_then(|known| known.confirmed);
-    if known.is_none_or(|known| known.record != wish.epoch.hash) {
+    if known.is_none_or(|known| {
+        known.record != wish.epoch.hash || wish.now.millis_since(known.at) >= RENEWED_MILLIS
+    }) {
         let (claim, record) = (claim.claim, wish.epoch.hash);
         entries.push(Entry::Confirmed { claim, record, at: wish.now });
     }

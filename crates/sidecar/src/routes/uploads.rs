@@ -33,32 +33,33 @@ pub(super) async fn admit(node: &Arc<Node>, permit: SignedPermit) -> Result<Blob
         node.run(Work::Foreground, move || permit.verify(&record).map(|()| permit)).await?;
     let permit = checked.map_err(|error| ApiError::new(ErrorCode::StatementInvalid, error))?;
     let (now, epoch) = (node.now(), node.epoch()?);
-    let key = node
-        .transact(move |state| {
-            let body = &permit.body;
-            let known = state.upload(&body.upload);
-            let mut releases = state.releases_of_name(&body.namespace_uid, &body.name);
-            let release = releases.find(|release| release.body.claim == body.claim);
-            let claim = state.claim(&body.claim);
-            let facts = OpenFacts {
-                now,
-                accepted: epoch.accepted(),
-                permit: body,
-                named: permit.record,
-                opened: known.map(|upload| &upload.permit.body),
-                release: release.map(|release| &release.body),
-                closed: claim.is_some_and(|claim| claim.closing == Closing::Closed),
-            };
-            if let (Open::Already, Some(known)) = (custody::open(&facts).map_err(refused)?, known) {
-                return Ok((Vec::new(), known.key));
-            }
-            let key = state.next_key();
-            let permit = Box::new(permit.clone());
-            Ok((vec![Entry::Upload { key, permit, opened: now }], key))
-        })
-        .await?;
-    node.signals.touch(key, now);
-    Ok(key)
+    let touching = Arc::clone(node);
+    node.transact(move |state| {
+        let body = &permit.body;
+        let known = state.upload(&body.upload);
+        let mut releases = state.releases_of_name(&body.namespace_uid, &body.name);
+        let release = releases.find(|release| release.body.claim == body.claim);
+        let claim = state.claim(&body.claim);
+        let facts = OpenFacts {
+            now,
+            accepted: epoch.accepted(),
+            permit: body,
+            named: permit.record,
+            opened: known.map(|upload| &upload.permit.body),
+            release: release.map(|release| &release.body),
+            closed: claim.is_some_and(|claim| claim.closing == Closing::Closed),
+        };
+        if let (Open::Already, Some(known)) = (custody::open(&facts).map_err(refused)?, known) {
+            touching.signals.touch(known.key, now);
+            return Ok((Vec::new(), known.key));
+        }
+        let key = state.next_key();
+        // In the same step, or it might expire in between.
+        touching.signals.touch(key, now);
+        let permit = Box::new(permit.clone());
+        Ok((vec![Entry::Upload { key, permit, opened: now }], key))
+    })
+    .await
 }
 
 /// Answers [`floe_api::Route::PutExtent`]. Not durable by itself.
