@@ -22,6 +22,10 @@ const LONG_POLL_MILLIS: u64 = 20_000;
 const BAD_SIGNATURE_PAUSE: Duration = Duration::from_mins(1);
 /// How often to look whether this node may add to its own feed.
 const CHECKING_PAUSE: Duration = Duration::from_millis(100);
+/// How long a feed is left alone that was read to its end: every write adds to every feed, so that
+/// without a pause each would cost every node as many polls as there are others, twice over. Nor may
+/// a peer that answers at once, with nothing, keep this node busy.
+const HEAD_PAUSE: Duration = Duration::from_millis(200);
 /// How long the repair of a blob waits that was heard of from a peer: its writer may still be
 /// sending it here.
 const WRITER_GRACE: Duration = Duration::from_millis(1500);
@@ -126,7 +130,7 @@ impl Pull {
                 self.peer, changes.head.volume, self.volume
             ));
         }
-        let last = changes.entries.last().map_or(after.sequence, |last| last.sequence);
+        let last = read_to(after, &changes).map_err(|what| format!("{}: {what}", self.peer))?;
         if let Some(step) = self.take(&epoch, &changes).await? {
             return Ok(step);
         }
@@ -134,6 +138,7 @@ impl Pull {
         if last >= changes.head.sequence {
             self.at_head = true;
             self.head_reached(&epoch).await?;
+            return Ok(Step::Throttled(HEAD_PAUSE));
         }
         Ok(Step::Busy)
     }
@@ -190,7 +195,7 @@ impl Pull {
     ) -> Result<Option<Step>, String> {
         let Some(last) = changes.entries.last() else { return Ok(None) };
         let mut checked = Vec::new();
-        for change in &changes.entries {
+        for change in self.news(changes).await? {
             match self.check(epoch, change).await {
                 Ok(entry) => checked.extend(entry),
                 Err(Rejected::Later(reason)) => return Err(reason),
@@ -212,19 +217,26 @@ impl Pull {
         Ok(None)
     }
 
+    /// The entries that would change something here: most come from every peer.
+    async fn news<'a>(&self, changes: &'a Changes) -> Result<Vec<&'a Change>, String> {
+        let entries: Vec<CatalogEntry> =
+            changes.entries.iter().map(|change| change.entry.clone()).collect();
+        let bytes = (size_of::<Change>() + 1024) * entries.len();
+        self.rate.spend(self.node.monotonic(), bytes);
+        let look = move |state: &State| {
+            entries.iter().map(|entry| state.knows(entry)).collect::<Vec<bool>>()
+        };
+        let known = self.node.read(look).await.map_err(|error| error.to_string())?;
+        let news = changes.entries.iter().zip(known).filter(|(_, known)| !known);
+        Ok(news.map(|(change, _)| change).collect())
+    }
+
     /// Checks one entry; nothing if it need not be taken over.
     async fn check(
         &self,
         epoch: &Arc<Epoch>,
         change: &Change,
     ) -> Result<Option<Checked>, Rejected> {
-        let bytes = size_of_val(change) + 1024;
-        self.rate.spend(self.node.monotonic(), bytes);
-        let entry = change.entry.clone();
-        let known = self.node.read(move |state| state.knows(&entry)).await;
-        if known.map_err(|error| Rejected::Later(error.to_string()))? {
-            return Ok(None);
-        }
         match &change.entry {
             CatalogEntry::Claim(claim, certificate) => {
                 let certified = CertifiedClaim {
@@ -332,6 +344,23 @@ impl Pull {
     }
 }
 
+/// How far an answer leads. Its entries must rise from where it was asked for, and there must be
+/// some unless that is the end: else reading on would never come to one.
+fn read_to(after: FeedPosition, changes: &Changes) -> Result<u64, String> {
+    let mut last = after.sequence;
+    for change in &changes.entries {
+        if change.sequence <= last {
+            return Err(format!("entry {} of its feed stands behind {last}", change.sequence));
+        }
+        last = change.sequence;
+    }
+    if changes.entries.is_empty() && changes.head.sequence > last {
+        let head = changes.head.sequence;
+        return Err(format!("its feed is said to end at {head}, and shows nothing behind {last}"));
+    }
+    Ok(last)
+}
+
 /// The entry as the state takes it now; nothing if it is refused or known.
 fn keep(state: &State, epoch: &Epoch, entry: &Checked, now: floe_model::Timestamp) -> Vec<Entry> {
     let kept = match entry {
@@ -344,4 +373,29 @@ fn keep(state: &State, epoch: &Epoch, entry: &Checked, now: floe_model::Timestam
         tracing::debug!(%error, "an entry of a peer's feed is not taken over");
         Vec::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_model::ClaimId;
+
+    use super::*;
+
+    #[test]
+    fn a_feed_that_leads_nowhere_is_refused() {
+        let at = |sequence| FeedPosition { volume: VolumeId([1; 16]), sequence };
+        let told = |sequences: &[u64], head| {
+            let entry = CatalogEntry::Closed { claim: ClaimId([2; 16]) };
+            let change = |&sequence: &u64| Change { sequence, entry: entry.clone() };
+            let entries = sequences.iter().map(change).collect();
+            read_to(at(5), &Changes { head: at(head), entries })
+        };
+        assert_eq!(told(&[], 5), Ok(5));
+        assert_eq!(told(&[6, 7], 9), Ok(7));
+        assert_eq!(told(&[6, 8], 8), Ok(8));
+        assert!(told(&[], 6).is_err(), "there must be something up to the end");
+        for backwards in [&[5][..], &[7, 7], &[8, 7], &[1]] {
+            assert!(told(backwards, 9).is_err(), "{backwards:?}");
+        }
+    }
 }
