@@ -105,7 +105,7 @@ async fn a_reader_names_who_lies_about_primaries_and_about_secondaries() {
     let named = Arc::new(Named::default());
     let client = committee.observed_client(Arc::clone(&named) as Arc<dyn Observer>);
     let draft_bytes = content(2, 700_000);
-    let draft = committee.draft("a", draft_bytes.clone());
+    let draft = committee.draft("a", &draft_bytes);
     let written = write(&client, committee.wish("a"), &draft_bytes).await.unwrap();
     assert_eq!(written.blob, draft.claim.body.blob);
     committee.settle().await;

@@ -267,7 +267,7 @@ async fn a_full_disk_refuses_writes_with_507_and_reads_go_on() {
     committee.settle().await;
     committee.disk(0).fill(true);
 
-    let draft = committee.draft("by-hand", content(8, 300_000));
+    let draft = committee.draft("by-hand", &content(8, 300_000));
     let target = committee.target(0);
     gateway.open_upload(&target, &draft.permit).await.unwrap();
     let share = committee.share(&draft.extents[0], 0);

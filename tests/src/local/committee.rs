@@ -308,7 +308,7 @@ async fn begin(
         geometry: Geometry::of_shards(shards).unwrap(),
         policy: Policy::default(),
         nodes: nodes.iter().map(member).collect(),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
     };
     let log = FileRecordLog::new(env.clone(), dir.join("records"));
     let begun = genesis(env, client, &log, &Keys::from(trust), &config).await.unwrap();

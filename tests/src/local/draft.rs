@@ -94,19 +94,19 @@ impl Committee {
     }
 
     /// Encodes content and signs permit and claim for it.
-    pub fn draft(&self, name: &str, content: Vec<u8>) -> Draft {
+    pub fn draft(&self, name: &str, content: &[u8]) -> Draft {
         self.draft_under(ClaimId(self.draw_id()), name, content)
     }
 
     /// As [`Self::draft`], under a claim id.
-    pub fn draft_under(&self, claim: ClaimId, name: &str, content: Vec<u8>) -> Draft {
+    pub fn draft_under(&self, claim: ClaimId, name: &str, content: &[u8]) -> Draft {
         let layout = BlobLayout::new(self.geometry(), content.len() as u64);
         let extents = (0..layout.extents()).map(ExtentIndex).map(|extent| {
             let range = layout.extent_bytes(extent);
             let range = usize::try_from(range.start).unwrap()..usize::try_from(range.end).unwrap();
             DraftExtent::encode(layout.extent_shape(extent), &content[range])
         });
-        self.draft_of(claim, name, (content.clone(), extents.collect()))
+        self.draft_of(claim, name, (content.to_vec(), extents.collect()))
     }
 
     /// Signs permit and claim for extents that are encoded already, somehow.

@@ -10,20 +10,31 @@ use bytes::Bytes;
 use floe_api::transport::Transport;
 use floe_api::{ApiError, Peer, RouteSpec, Target, TlsIdentity, TransportLimits};
 use floe_env::Env;
-use http::Request;
+use http::{Method, Request};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-/// Calls a route with a certificate that need not have the right to, and gives the refusal. The
-/// path's parameters are filled in with ids of nothing.
+/// Sends a request to a node with any certificate, and gives the refusal.
 pub async fn refusal(
     env: &Env,
-    identity: &TlsIdentity,
-    target: &Target,
-    spec: &RouteSpec,
+    (identity, target): (&TlsIdentity, &Target),
+    (method, path): (&Method, &str),
+    body: Bytes,
 ) -> ApiError {
-    let path = [
+    let request = Request::builder().method(method.clone()).uri(path);
+    let request = request.body(body).unwrap();
+    let transport = Transport::new(env, identity, TransportLimits::default()).unwrap();
+    let answer = transport.call(target, request, 1 << 20, Duration::from_secs(30)).await.unwrap();
+    assert!(!answer.status().is_success(), "{method} {path}: {}", answer.status());
+    let refusal: ApiError = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(answer.status(), refusal.status(), "{method} {path}");
+    refusal
+}
+
+/// A route's path with ids of nothing.
+pub fn path(spec: &RouteSpec) -> String {
+    [
         ("{upload}", "00000000-0000-0000-0000-000000000001"),
         ("{extent}", "0"),
         ("{claim}", "00000000-0000-0000-0000-000000000001"),
@@ -35,13 +46,7 @@ pub async fn refusal(
         ("{node}", "node-0"),
     ]
     .iter()
-    .fold(spec.path.to_owned(), |path, (parameter, value)| path.replace(parameter, value));
-    let request = Request::builder().method(spec.method.clone()).uri(path);
-    let request = request.body(Bytes::new()).unwrap();
-    let transport = Transport::new(env, identity, TransportLimits::default()).unwrap();
-    let answer = transport.call(target, request, 1 << 20, Duration::from_secs(30)).await.unwrap();
-    assert!(!answer.status().is_success(), "{} was answered with {}", spec.name, answer.status());
-    serde_json::from_slice(answer.body()).unwrap()
+    .fold(spec.path.to_owned(), |path, (parameter, value)| path.replace(parameter, value))
 }
 
 /// A connection to a node, byte by byte. It blocks.
