@@ -156,7 +156,10 @@ fn exit_codes() {
     ends_with(&floe(&["get", "here"], b""), 3, &["quorum-missing", "2", "3"]);
     ends_with(&floe(&["rm", "here"], b""), 3, &["quorum-missing"]);
     let status = done(&floe(&["status"], b""));
-    assert!(status.contains("away") && status.contains("writes are stopped"), "{status}");
+    assert!(
+        status.contains("away") && status.contains("cannot be resolved nor written"),
+        "{status}"
+    );
     committee.kill(&["gateway"]);
     ends_with(&floe(&["get", "here"], b""), 1, &["is it running?"]);
 }
