@@ -61,6 +61,8 @@ pub(crate) enum DependencyKind {
 /// What cargo builds from a package.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Target {
+    /// As `--test` and its like select it.
+    pub(crate) name: String,
     /// `lib`, `bin`, `test`, `custom-build`, …
     pub(crate) kind: Vec<String>,
     /// Its root source file.

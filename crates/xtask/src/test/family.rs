@@ -105,7 +105,7 @@ fn running_system(
     steps(&mut [command])
 }
 
-/// Names of the files in `tests/` folders: of the member `floe-tests`, or of all others.
+/// Names of the tests in `tests/` folders: of the member `floe-tests`, or of all others.
 fn test_targets(workspace: &Workspace, of_running_systems: bool) -> impl Iterator<Item = &str> {
     let members = workspace
         .members
@@ -113,7 +113,7 @@ fn test_targets(workspace: &Workspace, of_running_systems: bool) -> impl Iterato
         .filter(move |member| (member.name == "floe-tests") == of_running_systems);
     members.flat_map(|member| &member.targets).filter_map(|target| {
         let is_test = target.kind.iter().any(|kind| kind == "test");
-        target.src_path.file_stem().filter(|_| is_test)?.to_str()
+        is_test.then_some(target.name.as_str())
     })
 }
 
