@@ -72,8 +72,14 @@ pub enum CertificateError {
     #[error("the certificate is for another {0} than the claim")]
     OtherClaim(&'static str),
     /// The signatures do not prove it.
-    #[error("the certificate does not prove availability")]
-    Signers(#[from] SignersError),
+    #[error("the certificate does not prove availability: {0}")]
+    Signers(SignersError),
+}
+
+impl From<SignersError> for CertificateError {
+    fn from(error: SignersError) -> Self {
+        Self::Signers(error)
+    }
 }
 
 impl Certificate {
