@@ -3,6 +3,14 @@
 //!
 //! Four nodes, n = 4, f = 1. Each script plays a gateway that stops where the trace wants it to.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,9 +23,11 @@ use floe_api::{Call, CallError, ErrorCode};
 use floe_client::{Closing, Resolution};
 use floe_model::{BlobName, ExtentIndex, Release};
 use floe_tests::sim::EventLog;
+use floe_tests::sim_committee::inspect;
 use floe_tests::sim_committee::{ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, run};
 use http::StatusCode;
 
+const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Workers that look for what has expired do so more often.
 const ROUND: Duration = Duration::from_secs(70);
@@ -28,7 +38,14 @@ where
     S: FnOnce(Arc<World>, ByHand) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    play_seed(std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap()), script);
+}
+
+fn play_seed<S, F>(seed: u64, script: S)
+where
+    S: FnOnce(Arc<World>, ByHand) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
     println!("seed {seed}");
     let world = run(Setup { gateways: 0, ..Setup::small(seed) }, |world| async move {
         let hand = ByHand::new(&world);
@@ -370,7 +387,7 @@ fn v12_a_closed_claim_is_acknowledged_no_more() {
         for at in 0..4 {
             match hand.put_certificate(at, &certified).await {
                 Ok(answer) => {
-                    acknowledged += usize::from(answer.state == Acknowledgement::Acknowledged)
+                    acknowledged += usize::from(answer.state == Acknowledgement::Acknowledged);
                 }
                 refused => assert_eq!(code(refused), ErrorCode::ClaimClosed),
             }
@@ -417,6 +434,32 @@ fn v12_who_closes_is_handed_the_certificate_and_makes_the_closing_void() {
     });
 }
 
+/// Power is lost the moment the answer arrives: what it promised is there.
+#[test]
+fn what_a_node_promised_survives_the_loss_of_its_power() {
+    for seed in 0..20 {
+        play_seed(seed, |world, hand| async move {
+            let node = hand.node(0);
+            let draft = hand.draft(30, "promised", &content(14));
+            let (id, blob) = (draft.claim.body.claim, draft.claim.body.blob);
+            let confirmed = hand.confirm(0, &draft).await;
+            let volume = inspect::volume(&world, &node, false).unwrap();
+            assert!(volume.complete.contains(&blob) && volume.confirmed.contains(&id), "confirmed");
+
+            let others = [hand.confirm(1, &draft).await, hand.confirm(2, &draft).await];
+            let certified = hand.certify(&draft, &[&[confirmed], &others[..]].concat());
+            assert_eq!(state_of(&hand, 0, &certified).await, Acknowledgement::Acknowledged);
+            let volume = inspect::volume(&world, &node, false).unwrap();
+            assert!(volume.complete.contains(&blob) && volume.certified.contains_key(&id), "acked");
+
+            let release = hand.release_of(&draft);
+            hand.nodes.put_release(&hand.target(0), &release).await.unwrap();
+            let volume = inspect::volume(&world, &node, false).unwrap();
+            assert!(volume.released.contains(&id), "released");
+        });
+    }
+}
+
 #[test]
 fn a_late_certificate_acknowledges_nothing() {
     play(|world, hand| async move {
@@ -432,7 +475,7 @@ fn a_late_certificate_acknowledges_nothing() {
                 assert_eq!(answer.state, Acknowledgement::Incomplete, "node {at}");
                 assert_eq!(answer.missing_slivers, 2, "node {at}");
             }
-            tokio::time::sleep(Duration::from_mins(1)).await;
+            tokio::time::sleep(MINUTE).await;
         }
         // It is stored and owed all the same: whoever reads is told that it cannot be read.
         let Resolution::Found(found) = resolve(&hand, "late").await else { panic!("not found") };
@@ -450,14 +493,14 @@ fn an_unfinished_upload_expires_an_hour_after_its_last_byte() {
         let upload = draft.permit.body.upload;
         let target = hand.target(0);
         hand.nodes.open_upload(&target, &draft.permit).await.unwrap();
-        world.skip(HOUR - Duration::from_mins(10));
+        world.skip(50 * MINUTE);
         let part = hand.part(&draft, 0, 0);
         hand.nodes.put_extent(&target, upload, ExtentIndex(0), &part).await.unwrap();
         assert_eq!(slivers(&world, &hand, 0), 2);
-        world.skip(HOUR - Duration::from_mins(5));
+        world.skip(55 * MINUTE);
         tokio::time::sleep(ROUND).await;
         assert_eq!(slivers(&world, &hand, 0), 2, "its last byte came less than an hour ago");
-        world.skip(Duration::from_mins(5));
+        world.skip(5 * MINUTE);
         tokio::time::sleep(ROUND).await;
         assert_eq!(slivers(&world, &hand, 0), 0);
         let again = hand.nodes.put_extent(&target, upload, ExtentIndex(0), &part).await;
@@ -477,10 +520,10 @@ fn a_confirmed_blob_without_certificate_expires_after_a_day_and_a_certified_one_
         let certified = hand.certified_by(&[0, 1, 2], &wanted).await;
         assert_eq!(state_of(&hand, 0, &certified).await, Acknowledgement::Acknowledged);
         assert_eq!(slivers(&world, &hand, 0), 4);
-        world.skip(24 * HOUR - Duration::from_mins(10));
+        world.skip((24 * 60 - 10) * MINUTE);
         tokio::time::sleep(ROUND).await;
         assert_eq!(slivers(&world, &hand, 0), 4);
-        world.skip(Duration::from_mins(10));
+        world.skip(10 * MINUTE);
         tokio::time::sleep(ROUND).await;
         assert_eq!(slivers(&world, &hand, 0), 2, "only what is certified is left");
         assert_eq!(state_of(&hand, 0, &certified).await, Acknowledgement::Acknowledged);

@@ -90,7 +90,7 @@ pub(super) async fn steward(world: Arc<World>) -> turmoil::Result {
         geometry: world.geometry(),
         policy: Policy::default(),
         nodes: world.nodes().iter().map(node).collect(),
-        patience: Duration::from_secs(60),
+        patience: Duration::from_mins(1),
     };
     let begun = genesis(&env, &client, &log, world.keys(), &config).await?;
     world.log().note(STEWARD, format!("genesis {}", begun.record.record.hash()));

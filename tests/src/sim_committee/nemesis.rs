@@ -1,4 +1,5 @@
-//! Harm at random, from the seed, and never more at a time than the committee must stand.
+//! Harm at random, from the seed: but for blackouts never more at a time than the committee must
+//! stand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,20 +31,26 @@ enum Harm {
     Links { messages_are_lost: bool },
     /// A node's slivers are altered, with good checksums.
     Lie,
+    /// A node's disk fails a sync: its process must end, and is started again.
+    BadSync,
     /// A gateway's process ends at once, and is started again.
     Gateway,
+    /// All nodes lose power at once: more than the committee stands, and nothing is lost for it.
+    Blackout,
 }
 
 impl Harm {
     fn draw(random: &dyn Random) -> Self {
         let messages_are_lost = random.below(3) == 0;
-        match random.below(12) {
-            0..=3 => Self::PowerLoss,
-            4 => Self::Kill,
-            5 | 6 => Self::Away { messages_are_lost },
-            7 | 8 => Self::Links { messages_are_lost },
-            9 | 10 => Self::Lie,
-            _ => Self::Gateway,
+        match random.below(20) {
+            0..=4 => Self::PowerLoss,
+            5 => Self::Kill,
+            6..=8 => Self::Away { messages_are_lost },
+            9 | 10 => Self::Links { messages_are_lost },
+            11..=13 => Self::Lie,
+            14 => Self::BadSync,
+            15..=18 => Self::Gateway,
+            _ => Self::Blackout,
         }
     }
 }
@@ -97,7 +104,8 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, stop: watch::Rec
             tokio::time::sleep(Duration::from_secs(3)).await;
             world.atlas().give_back(gateway);
         }
-        Harm::PowerLoss | Harm::Kill | Harm::Away { .. } | Harm::Lie => {
+        Harm::Blackout => blackout(world, hand, time / 4, &stop).await,
+        Harm::PowerLoss | Harm::Kill | Harm::Away { .. } | Harm::Lie | Harm::BadSync => {
             let node = world.nodes()[pick(world, world.nodes().len())].clone();
             // One fault per node at a time: a lie told to a disk that is off would be lost.
             if world.atlas().is_faulty(node.as_str()) || !world.atlas().take_node(node.as_str()) {
@@ -116,6 +124,13 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, stop: watch::Rec
                     last(&stop, time / 2).await;
                     restart(world, hand, &node).await;
                 }
+                Harm::BadSync => {
+                    world.disk(node.as_str()).fail_syncs(1);
+                    last(&stop, time / 4).await;
+                    world.power_loss(node.as_str()).await;
+                    inspect::volume(world, &node, false);
+                    restart(world, hand, &node).await;
+                }
                 Harm::Away { messages_are_lost } => {
                     away(world, node.as_str(), messages_are_lost, time, stop).await;
                 }
@@ -127,6 +142,32 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, stop: watch::Rec
             }
             world.atlas().give_back(node.as_str());
         }
+    }
+}
+
+/// Whoever is not faulty already loses power.
+async fn blackout(world: &World, hand: &ByHand, time: Duration, stop: &watch::Receiver<bool>) {
+    if world.atlas().has_bad_links() {
+        return;
+    }
+    let nodes = world.nodes().iter();
+    let lost: Vec<_> = nodes.filter(|node| !world.atlas().is_faulty(node.as_str())).collect();
+    for node in &lost {
+        world.atlas().take(node.as_str());
+        world.disk(node.as_str()).halt_after(world.random().below(10));
+    }
+    tokio::time::sleep(Duration::from_millis(world.random().below(200))).await;
+    for node in &lost {
+        world.power_loss(node.as_str()).await;
+        inspect::volume(world, node, false);
+    }
+    last(stop, time).await;
+    for node in &lost {
+        world.start(node.as_str()).await;
+    }
+    for node in &lost {
+        world.serving(&hand.nodes, node).await;
+        world.atlas().give_back(node.as_str());
     }
 }
 

@@ -91,7 +91,7 @@ pub async fn work(
         .collect();
     let workers = (0..3).map(|number| {
         let random = SimRandom::new(world.setup().seed, 100 + number);
-        let books = (0..2).map(|name| Book::new(format!("name-{number}-{name}"))).collect();
+        let books = (0..4).map(|name| Book::new(format!("name-{number}-{name}"))).collect();
         let applications = &applications[..];
         Worker { world, applications, contents, random, books }.work(stop.clone())
     });
@@ -106,8 +106,8 @@ impl Worker<'_> {
                 0..=4 => self.put(at).await,
                 5..=8 => self.read(at, false).await,
                 9..=10 => self.read(at, true).await,
-                11..=12 => self.delete(at).await,
-                13 => self.put_again(at).await,
+                11..=13 => self.delete(at).await,
+                14 => self.put_again(at).await,
                 _ => self.duel(at).await,
             }
             let pause = Duration::from_millis(self.random.below(1200));
@@ -138,8 +138,11 @@ impl Worker<'_> {
         answer
     }
 
+    /// Mostly under a name that has no content.
     async fn put(&mut self, at: usize) {
         let content = self.contents.draw();
+        let free = (0..self.books.len()).find(|at| self.books[*at].is_free());
+        let at = free.filter(|_| self.random.below(4) > 0).unwrap_or(at);
         self.put_content(at, content).await;
     }
 
