@@ -1,16 +1,13 @@
 //! The one-dimensional code: Reed–Solomon over GF(2^16), systematic.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use reed_solomon_simd::{Error, ReedSolomonDecoder, ReedSolomonEncoder};
+use reed_solomon_simd::{Error, ReedSolomonEncoder};
 
 use crate::error::{CodecError, SourceError};
 
 /// Bytes of each shard encoded at once, so that the work stays in cache; a multiple of 64.
 const ENCODE_TILE_BYTES: usize = 4 * 1024;
-/// The same for decoding, where each call costs 0.2 to 0.5 ms before its first byte.
-const DECODE_TILE_BYTES: usize = 128 * 1024;
 
 /// A code whose first `originals` of `shards` shards are the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,55 +24,20 @@ impl Code {
     /// The parity shards of originals of equal, even length.
     pub(crate) fn extend(self, originals: &[&[u8]]) -> Result<Vec<Vec<u8>>, CodecError> {
         let bytes = originals.first().map_or(0, |shard| shard.len());
-        let mut parity = vec![vec![0; bytes]; self.parity()];
-        let mut slices: Vec<&mut [u8]> = parity.iter_mut().map(Vec::as_mut_slice).collect();
-        Extender::new(self).extend(originals, &mut slices)?;
-        Ok(parity)
+        let mut parity = vec![0; self.parity() * bytes];
+        let mut extender = Extender::new(self);
+        extender.extend(
+            bytes,
+            |original| originals[original],
+            &mut parity,
+            |shard| shard * bytes,
+        )?;
+        Ok(parity.chunks_exact(bytes.max(1)).map(<[u8]>::to_vec).collect())
     }
 
-    /// All originals, from exactly as many shards as there are originals, by position.
-    pub(crate) fn restore<'a>(
-        self,
-        given: &BTreeMap<u16, &'a [u8]>,
-    ) -> Result<Vec<Cow<'a, [u8]>>, CodecError> {
-        let mut restored: Vec<Cow<'a, [u8]>> = vec![Cow::Borrowed(&[]); self.originals];
-        let mut missing: Vec<usize> = Vec::new();
-        for (position, original) in restored.iter_mut().enumerate() {
-            let given = u16::try_from(position).ok().and_then(|position| given.get(&position));
-            match given {
-                Some(shard) => *original = Cow::Borrowed(shard),
-                None => missing.push(position),
-            }
-        }
-        if missing.is_empty() {
-            return Ok(restored);
-        }
-        let bytes = given.first_key_value().map_or(0, |(_, shard)| shard.len());
-        for &position in &missing {
-            restored[position] = Cow::Owned(Vec::with_capacity(bytes));
-        }
-        for start in (0..bytes).step_by(DECODE_TILE_BYTES) {
-            let range = start..bytes.min(start + DECODE_TILE_BYTES);
-            let mut decoder = ReedSolomonDecoder::new(self.originals, self.parity(), range.len())?;
-            for (&position, shard) in given {
-                let (position, tile) = (usize::from(position), &shard[range.clone()]);
-                match position.checked_sub(self.originals) {
-                    None => decoder.add_original_shard(position, tile)?,
-                    Some(position) => decoder.add_recovery_shard(position, tile)?,
-                }
-            }
-            let result = decoder.decode()?;
-            for &position in &missing {
-                let tile = result.restored_original(position);
-                let tile = tile.ok_or(Error::NotEnoughShards {
-                    original_count: self.originals,
-                    original_received_count: self.originals - missing.len(),
-                    recovery_received_count: missing.len(),
-                })?;
-                restored[position].to_mut().extend_from_slice(tile);
-            }
-        }
-        Ok(restored)
+    /// The originals that are not given.
+    pub(crate) fn missing(self, given: &[usize]) -> impl Iterator<Item = usize> {
+        (0..self.originals).filter(|position| !given.contains(position))
     }
 
     /// As many of the shards as there are originals, those of lowest position first, so that data
@@ -117,22 +79,34 @@ impl Extender {
         Self { code, encoder: None }
     }
 
-    /// Writes the parity shards of originals of equal, even length.
-    pub(crate) fn extend(
+    /// Extends with another code from now on, in the same memory.
+    pub(crate) fn turn_to(&mut self, code: Code) {
+        if self.code != code {
+            self.code = code;
+            if let Some((tile_bytes, _)) = &mut self.encoder {
+                *tile_bytes = 0;
+            }
+        }
+    }
+
+    /// Writes the parity shards of originals of equal, even length: shard i begins at `place(i)`.
+    pub(crate) fn extend<'a>(
         &mut self,
-        originals: &[&[u8]],
-        parity: &mut [&mut [u8]],
+        bytes: usize,
+        original: impl Fn(usize) -> &'a [u8],
+        parity: &mut [u8],
+        place: impl Fn(usize) -> usize,
     ) -> Result<(), CodecError> {
-        let bytes = originals.first().map_or(0, |shard| shard.len());
         for start in (0..bytes).step_by(ENCODE_TILE_BYTES) {
             let range = start..bytes.min(start + ENCODE_TILE_BYTES);
+            let originals = self.code.originals;
             let encoder = self.encoder(range.len())?;
-            for original in originals {
-                encoder.add_original_shard(&original[range.clone()])?;
+            for number in 0..originals {
+                encoder.add_original_shard(&original(number)[range.clone()])?;
             }
             let result = encoder.encode()?;
-            for (shard, tile) in parity.iter_mut().zip(result.recovery_iter()) {
-                shard[range.clone()].copy_from_slice(tile);
+            for (number, tile) in result.recovery_iter().enumerate() {
+                parity[place(number) + start..][..tile.len()].copy_from_slice(tile);
             }
         }
         Ok(())

@@ -1,14 +1,13 @@
 //! From slivers back to bytes, and checking the bytes.
 
-use std::borrow::Cow;
-
 use floe_model::{Axis, ExtentShape, StripeId};
 
+use crate::encoder::Encoder;
 use crate::error::{CodecError, SourceError, check_length};
 use crate::metadata::ExtentMetadata;
-use crate::pack::{pack, unpack};
+use crate::pack::{is_packed, pack, unpack_into};
+use crate::recipe::{Kitchen, Recipe, TILE_BYTES};
 use crate::shape::{StripeShape, Stripes};
-use crate::stripe::{EncodedStripe, systematic_roots};
 use crate::verified::Verified;
 
 /// An extent that could not be decoded.
@@ -74,70 +73,109 @@ pub fn decode_extent(
 ) -> Result<Vec<u8>, DecodeError> {
     let stripes = Stripes::from(shape);
     let across = stripes.code(axis.other());
-    let mut chosen = across
+    let chosen = across
         .choose(slivers, stripes.sliver_bytes(axis))
         .map_err(|source| DecodeError::Sources { axis, source })?;
-    let systematic = chosen.keys().all(|&index| usize::from(index) < across.originals);
-    if systematic {
-        let slivers: Vec<&[u8]> = chosen.into_values().collect();
-        return Ok(interleave(shape, axis, &slivers));
-    }
-    let packed: Vec<(u16, Cow<'_, [u8]>)> =
-        chosen.iter().map(|(&index, sliver)| (index, pack_last(stripes, axis, sliver))).collect();
-    for (index, sliver) in &packed {
-        chosen.insert(*index, sliver);
-    }
-    let restored = across.restore(&chosen)?;
-    let restored: Vec<Cow<'_, [u8]>> =
-        restored.into_iter().map(|sliver| unpack_last(stripes, axis, sliver)).collect();
-    Ok(interleave(shape, axis, &restored))
-}
-
-/// The sliver as one shard: only the last stripe's symbols may be of a size that needs packing.
-fn pack_last(stripes: Stripes, axis: Axis, sliver: &[u8]) -> Cow<'_, [u8]> {
-    let last = stripes.sliver_range(axis, stripes.count - 1);
-    match pack(&sliver[last.clone()], stripes.symbol_bytes(stripes.count - 1)) {
-        Cow::Borrowed(_) => Cow::Borrowed(sliver),
-        Cow::Owned(packed) => Cow::Owned([&sliver[..last.start], &packed].concat()),
-    }
-}
-
-/// Undoes [`pack_last`].
-fn unpack_last(stripes: Stripes, axis: Axis, shard: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
-    let symbol_bytes = stripes.symbol_bytes(stripes.count - 1);
-    if symbol_bytes.is_multiple_of(64) {
-        return shard;
-    }
-    let last = stripes.sliver_range(axis, stripes.count - 1);
-    let mut sliver = shard.into_owned();
-    let unpacked = unpack(sliver.split_off(last.start), symbol_bytes);
-    sliver.extend(unpacked);
-    Cow::Owned(sliver)
-}
-
-/// The data from all systematic slivers of an axis.
-fn interleave<T: AsRef<[u8]>>(shape: ExtentShape, axis: Axis, slivers: &[T]) -> Vec<u8> {
-    let stripes = Stripes::from(shape);
-    let mut data = Vec::with_capacity(slivers.len() * stripes.sliver_bytes(axis));
+    let mut data = vec![0; across.originals * stripes.sliver_bytes(axis)];
+    let given: Vec<usize> = chosen.keys().copied().map(usize::from).collect();
+    let slivers: Vec<&[u8]> = chosen.into_values().collect();
+    let recipes = across.recipes(&given, across.missing(&given));
     for stripe in 0..stripes.count {
-        let parts =
-            slivers.iter().map(|sliver| &sliver.as_ref()[stripes.sliver_range(axis, stripe)]);
-        match axis {
-            Axis::Primary => parts.for_each(|row| data.extend_from_slice(row)),
-            Axis::Secondary => {
-                let columns: Vec<&[u8]> = parts.collect();
-                let symbol_bytes = stripes.symbol_bytes(stripe);
-                for row in 0..stripes.sliver_symbols(axis) {
-                    let at = row * symbol_bytes..(row + 1) * symbol_bytes;
-                    for column in &columns {
-                        data.extend_from_slice(&column[at.clone()]);
-                    }
+        let parts: Vec<&[u8]> =
+            slivers.iter().map(|sliver| &sliver[stripes.sliver_range(axis, stripe)]).collect();
+        let cells = stripes.crossing_range(stripe);
+        let symbols = across.originals * stripes.sliver_symbols(axis);
+        let data = &mut data[cells.start * symbols..cells.end * symbols];
+        let place = Place {
+            across: across.originals,
+            along: stripes.sliver_symbols(axis),
+            axis,
+            symbol_bytes: cells.len(),
+        };
+        place.copy(&given, &parts, data);
+        place.make(&recipes, &parts, data);
+    }
+    data.truncate(shape.length());
+    Ok(data)
+}
+
+/// Where the symbols of slivers lie in a stripe.
+#[derive(Clone, Copy)]
+struct Place {
+    axis: Axis,
+    /// Systematic slivers.
+    across: usize,
+    /// Symbols of each.
+    along: usize,
+    symbol_bytes: usize,
+}
+
+impl Place {
+    fn of(self, sliver: usize, symbol: usize) -> usize {
+        let symbols = match self.axis {
+            Axis::Primary => sliver * self.along + symbol,
+            Axis::Secondary => symbol * self.across + sliver,
+        };
+        symbols * self.symbol_bytes
+    }
+
+    /// Puts the given systematic slivers to their places.
+    fn copy(self, given: &[usize], slivers: &[&[u8]], data: &mut [u8]) {
+        for (&position, sliver) in given.iter().zip(slivers) {
+            if position < self.across {
+                self.put(position, sliver, data);
+            }
+        }
+    }
+
+    fn put(self, position: usize, sliver: &[u8], data: &mut [u8]) {
+        for (number, symbol) in sliver.chunks_exact(self.symbol_bytes).enumerate() {
+            data[self.of(position, number)..][..symbol.len()].copy_from_slice(symbol);
+        }
+    }
+
+    /// Makes the others from the given ones.
+    fn make(self, recipes: &[Recipe], slivers: &[&[u8]], data: &mut [u8]) {
+        if recipes.is_empty() {
+            return;
+        }
+        let kitchen = Kitchen::new();
+        if !is_packed(self.symbol_bytes) {
+            return self.make_packed(&kitchen, recipes, slivers, data);
+        }
+        for symbol in 0..self.along {
+            for start in (0..self.symbol_bytes).step_by(TILE_BYTES) {
+                let bytes = TILE_BYTES.min(self.symbol_bytes - start);
+                let at = symbol * self.symbol_bytes + start;
+                for recipe in recipes {
+                    let place = self.of(recipe.position, symbol) + start;
+                    let made = &mut data[place..place + bytes];
+                    kitchen.make(recipe, |source| &slivers[source][at..at + bytes], made);
                 }
             }
         }
     }
-    data.truncate(shape.length());
-    data
+
+    fn make_packed(
+        self,
+        kitchen: &Kitchen,
+        recipes: &[Recipe],
+        slivers: &[&[u8]],
+        data: &mut [u8],
+    ) {
+        let packed: Vec<_> = slivers.iter().map(|sliver| pack(sliver, self.symbol_bytes)).collect();
+        let sliver_bytes = self.along * self.symbol_bytes;
+        let (mut shard, mut sliver) = (vec![0; sliver_bytes], vec![0; sliver_bytes]);
+        for recipe in recipes {
+            for start in (0..sliver_bytes).step_by(TILE_BYTES) {
+                let range = start..sliver_bytes.min(start + TILE_BYTES);
+                let made = &mut shard[range.clone()];
+                kitchen.make(recipe, |source| &packed[source][range.clone()], made);
+            }
+            unpack_into(&shard, self.symbol_bytes, &mut sliver);
+            self.put(recipe.position, &sliver, data);
+        }
+    }
 }
 
 /// Checks the bytes of an extent against its metadata.
@@ -148,8 +186,9 @@ pub fn check_decoded(
 ) -> Result<(), CheckError> {
     let shape = metadata.shape();
     check_length("an extent", shape.length(), data.len())?;
+    let mut encoder = Encoder::new();
     (0..shape.stripes()).try_for_each(|stripe| {
-        check_decoded_stripe(metadata, stripe, &data[shape.stripe_bytes(stripe)], check)
+        check_stripe(&mut encoder, metadata, stripe, &data[shape.stripe_bytes(stripe)], check)
     })
 }
 
@@ -160,18 +199,28 @@ pub fn check_decoded_stripe(
     data: &[u8],
     check: ReadCheck,
 ) -> Result<(), CheckError> {
+    check_stripe(&mut Encoder::new(), metadata, stripe, data, check)
+}
+
+fn check_stripe(
+    encoder: &mut Encoder,
+    metadata: &ExtentMetadata,
+    stripe: usize,
+    data: &[u8],
+    check: ReadCheck,
+) -> Result<(), CheckError> {
     let shape = StripeShape::of(metadata.shape(), stripe)?;
     match check {
         ReadCheck::Default => {
-            let roots = systematic_roots(shape, data)?;
+            let roots = encoder.systematic_roots(shape, data)?;
             let mut pairs = roots.iter().zip(metadata.stripes()[stripe].pairs());
-            match pairs.position(|(root, committed)| *root != committed.primary) {
+            match pairs.position(|(root, committed)| *root != committed.primary.0) {
                 Some(index) => Err(CheckError::RootMismatch { stripe, index }),
                 None => Ok(()),
             }
         }
         ReadCheck::Strict => {
-            let actual = EncodedStripe::encode(shape, data)?.id();
+            let actual = encoder.id(shape, data)?;
             let expected = metadata.stripe_ids()[stripe];
             if actual == expected {
                 Ok(())

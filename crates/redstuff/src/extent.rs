@@ -2,10 +2,11 @@
 
 use floe_model::{Axis, ExtentShape};
 
+use crate::encoder::Encoder;
 use crate::error::{CodecError, check_length};
 use crate::metadata::ExtentMetadata;
 use crate::shape::{StripeShape, Stripes};
-use crate::stripe::{EncodedStripe, ParityError, encode_stripe};
+use crate::stripe::{EncodedStripe, ParityError};
 use crate::verified::Verified;
 
 /// All slivers of an extent and their commitments.
@@ -37,6 +38,11 @@ impl EncodedExtent {
         Ok(Self { stripes, metadata })
     }
 
+    /// The stripes, so that their memory can be used again.
+    pub fn into_stripes(self) -> Vec<EncodedStripe> {
+        self.stripes
+    }
+
     /// The commitments.
     pub const fn metadata(&self) -> &Verified<ExtentMetadata> {
         &self.metadata
@@ -48,7 +54,7 @@ impl EncodedExtent {
         stripes.check_sliver(axis, index)?;
         let mut bytes = Vec::with_capacity(stripes.sliver_bytes(axis));
         for stripe in &self.stripes {
-            stripe.append_sliver(axis, index, &mut bytes);
+            stripe.append_sliver(axis, index, &mut bytes)?;
         }
         Ok(bytes)
     }
@@ -68,8 +74,10 @@ impl EncodedExtent {
 /// Encodes all stripes of an extent, one after the other.
 pub fn encode_extent(shape: ExtentShape, data: &[u8]) -> Result<EncodedExtent, CodecError> {
     check_length("an extent", shape.length(), data.len())?;
-    let stripes = 0..shape.stripes();
-    let stripes =
-        stripes.map(|stripe| encode_stripe(shape, stripe, &data[shape.stripe_bytes(stripe)]));
+    let mut encoder = Encoder::new();
+    let stripes = (0..shape.stripes()).map(|stripe| {
+        let data = &data[shape.stripe_bytes(stripe)];
+        encoder.encode_owned(StripeShape::of(shape, stripe)?, data)
+    });
     EncodedExtent::assemble(shape, stripes.collect::<Result<_, _>>()?)
 }

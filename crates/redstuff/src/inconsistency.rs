@@ -7,8 +7,9 @@ use floe_model::{Axis, ExtentShape};
 
 use crate::error::{CodecError, SourceError, check_length};
 use crate::metadata::ExtentMetadata;
+use crate::rebuild::restore_sliver;
 use crate::shape::Stripes;
-use crate::sliver::{Expanded, scatter};
+use crate::sliver::Expanded;
 use crate::symbol::{Crossing, SymbolError, SymbolProof, verify_symbols};
 use crate::verified::Verified;
 
@@ -153,7 +154,7 @@ impl InconsistencyProof {
             let have = symbols.len().min(self.symbols.len());
             return Err(SourceError::NotEnough { have, need: code.originals }.into());
         }
-        let sliver = scatter(stripes, self.axis, &code.restore(&symbols)?);
+        let sliver = restore_sliver(stripes, self.axis, &symbols);
         let root = Expanded::new(stripes, self.axis, &sliver)?.root();
         let committed = metadata.stripe(stripe);
         let committed = committed.map(|committed| committed.sliver_root(self.axis, self.index));

@@ -64,14 +64,18 @@
 
 mod code;
 mod decode;
+mod encoder;
 mod error;
 mod extent;
 mod inconsistency;
+mod lanes;
 mod manifest;
 mod merkle;
 mod metadata;
 mod pack;
+mod quadrant;
 mod rebuild;
+mod recipe;
 mod shape;
 mod sliver;
 mod stripe;
@@ -81,6 +85,7 @@ mod verified;
 pub use decode::{
     CheckError, DecodeError, ReadCheck, check_decoded, check_decoded_stripe, decode_extent,
 };
+pub use encoder::Encoder;
 pub use error::{CodecError, SourceError};
 pub use extent::{EncodedExtent, encode_extent};
 pub use inconsistency::{InconsistencyError, InconsistencyProof, ProvenSource, prove_inconsistent};

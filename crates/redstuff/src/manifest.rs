@@ -210,9 +210,9 @@ fn check_head(bytes: &[u8], layout: BlobLayout) -> Result<&[u8], ManifestError> 
 }
 
 fn paged_root(ids: &[StripeId]) -> Hash {
-    let page_roots = ids.chunks(IDS_PER_PAGE).map(|page| {
-        merkle::root(merkle::hash_leaves(page.iter().map(|id| id.as_bytes().as_slice())))
-    });
+    let page_roots = ids
+        .chunks(IDS_PER_PAGE)
+        .map(|page| merkle::root_of(page.iter().map(|id| id.as_bytes().as_slice())));
     let page_roots: Vec<Hash> = page_roots.collect();
-    merkle::root(merkle::hash_leaves(page_roots.iter().map(|root| root.0.as_slice())))
+    merkle::root_of(page_roots.iter().map(|root| root.0.as_slice()))
 }

@@ -2,7 +2,7 @@
 
 use floe_model::{Axis, ExtentShape, Hash, StripeId};
 
-use crate::merkle;
+use crate::merkle::Trees;
 use crate::verified::Verified;
 
 /// RS2's number among Walrus's encodings.
@@ -69,17 +69,23 @@ impl PairRoots {
 }
 
 /// The roots of all n pairs of one stripe.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StripeMetadata {
     pairs: Vec<PairRoots>,
 }
 
 impl StripeMetadata {
-    /// From the roots of all slivers, each in order of its axis.
-    pub(crate) fn new(primary: Vec<Hash>, secondary: Vec<Hash>) -> Self {
-        let pairs = primary.into_iter().zip(secondary.into_iter().rev());
-        let pairs = pairs.map(|(primary, secondary)| PairRoots { primary, secondary });
-        Self { pairs: pairs.collect() }
+    /// Takes the roots of all slivers of one axis, in order.
+    pub(crate) fn set_roots(&mut self, axis: Axis, roots: &[[u8; HASH_BYTES]]) {
+        let none = Hash([0; HASH_BYTES]);
+        self.pairs.resize(roots.len(), PairRoots { primary: none, secondary: none });
+        let pairs = self.pairs.iter_mut();
+        match axis {
+            Axis::Primary => pairs.zip(roots).for_each(|(pair, root)| pair.primary = Hash(*root)),
+            Axis::Secondary => {
+                pairs.rev().zip(roots).for_each(|(pair, root)| pair.secondary = Hash(*root));
+            }
+        }
     }
 
     fn parse(bytes: &[u8]) -> Self {
@@ -102,14 +108,31 @@ impl StripeMetadata {
 
     /// The Merkle root over the pairs.
     pub fn root(&self) -> Hash {
-        let leaves: Vec<_> = self.pairs.iter().map(|pair| pair.to_bytes()).collect();
-        merkle::root(merkle::hash_leaves(leaves.iter().map(<[u8; PAIR_BYTES]>::as_slice)))
+        self.root_with(&mut Trees::new(), &mut Vec::new())
+    }
+
+    fn root_with(&self, trees: &mut Trees, pairs: &mut Vec<[u8; PAIR_BYTES]>) -> Hash {
+        pairs.clear();
+        pairs.extend(self.pairs.iter().map(|pair| pair.to_bytes()));
+        let leaves = pairs.iter().map(<[u8; PAIR_BYTES]>::as_slice);
+        Hash(trees.roots_of(leaves, self.pairs.len()).first().copied().unwrap_or_default())
     }
 
     /// `H(type u8 ‖ length u64 ‖ root)`, little endian.
     pub fn id(&self, length: usize) -> StripeId {
+        self.id_with(length, &mut Trees::new(), &mut Vec::new())
+    }
+
+    /// The id, in memory used before.
+    pub(crate) fn id_with(
+        &self,
+        length: usize,
+        trees: &mut Trees,
+        pairs: &mut Vec<[u8; PAIR_BYTES]>,
+    ) -> StripeId {
         let length = (length as u64).to_le_bytes();
-        StripeId(floe_model::hash(&[&[ENCODING_TYPE], &length, &self.root().0]).0)
+        let root = self.root_with(trees, pairs);
+        StripeId(floe_model::hash(&[&[ENCODING_TYPE], &length, &root.0]).0)
     }
 }
 

@@ -14,9 +14,10 @@ use std::borrow::Cow;
 
 /// Bytes the codec reads at once.
 const CHUNK_BYTES: usize = 64;
+const CHUNK_ELEMENTS: usize = CHUNK_BYTES / 2;
 
 /// Whether symbols of this size lie packed as they are.
-const fn is_packed(symbol_bytes: usize) -> bool {
+pub(crate) const fn is_packed(symbol_bytes: usize) -> bool {
     symbol_bytes.is_multiple_of(CHUNK_BYTES)
 }
 
@@ -26,38 +27,36 @@ pub(crate) fn pack(symbols: &[u8], symbol_bytes: usize) -> Cow<'_, [u8]> {
         return Cow::Borrowed(symbols);
     }
     let mut shard = vec![0; symbols.len()];
+    pack_into(symbols, symbol_bytes, &mut shard);
+    Cow::Owned(shard)
+}
+
+/// Writes the symbols, one behind the other, as one shard of the same length.
+pub(crate) fn pack_into(symbols: &[u8], symbol_bytes: usize, shard: &mut [u8]) {
     let tails = Tails::new(symbols.len(), symbol_bytes);
     for (number, symbol) in symbols.chunks_exact(symbol_bytes).enumerate() {
         let (body, tail) = symbol.split_at(tails.body_bytes);
         shard[number * tails.body_bytes..][..tails.body_bytes].copy_from_slice(body);
         let (low, high) = tail.split_at(tail.len() / 2);
-        for (element, (&low, &high)) in low.iter().zip(high).enumerate() {
-            let (low_at, high_at) = tails.places(number, element);
-            shard[low_at] = low;
-            shard[high_at] = high;
-        }
+        tails.runs(number, |element, low_at, high_at, count| {
+            shard[low_at..][..count].copy_from_slice(&low[element..][..count]);
+            shard[high_at..][..count].copy_from_slice(&high[element..][..count]);
+        });
     }
-    Cow::Owned(shard)
 }
 
-/// Undoes [`pack`].
-pub(crate) fn unpack(shard: Vec<u8>, symbol_bytes: usize) -> Vec<u8> {
-    if is_packed(symbol_bytes) || shard.len() == symbol_bytes {
-        return shard;
-    }
-    let mut symbols = vec![0; shard.len()];
+/// Undoes [`pack_into`].
+pub(crate) fn unpack_into(shard: &[u8], symbol_bytes: usize, symbols: &mut [u8]) {
     let tails = Tails::new(shard.len(), symbol_bytes);
     for (number, symbol) in symbols.chunks_exact_mut(symbol_bytes).enumerate() {
         let (body, tail) = symbol.split_at_mut(tails.body_bytes);
         body.copy_from_slice(&shard[number * tails.body_bytes..][..tails.body_bytes]);
         let (low, high) = tail.split_at_mut(tail.len() / 2);
-        for (element, (low, high)) in low.iter_mut().zip(high).enumerate() {
-            let (low_at, high_at) = tails.places(number, element);
-            *low = shard[low_at];
-            *high = shard[high_at];
-        }
+        tails.runs(number, |element, low_at, high_at, count| {
+            low[element..][..count].copy_from_slice(&shard[low_at..][..count]);
+            high[element..][..count].copy_from_slice(&shard[high_at..][..count]);
+        });
     }
-    symbols
 }
 
 /// Where the tails of the symbols go.
@@ -76,13 +75,19 @@ impl Tails {
         Self { body_bytes, elements_per_symbol: tail_bytes / 2, first, end: shard_bytes }
     }
 
-    /// Positions of the low and the high byte of an element of a symbol's tail.
-    fn places(&self, symbol: usize, element: usize) -> (usize, usize) {
-        let element = symbol * self.elements_per_symbol + element;
-        let chunk = self.first + element / (CHUNK_BYTES / 2) * CHUNK_BYTES;
-        let half = (self.end - chunk).min(CHUNK_BYTES) / 2;
-        let low = chunk + element % (CHUNK_BYTES / 2);
-        (low, low + half)
+    /// The runs of a symbol's tail that stay together: first element, places of its low and its high
+    /// byte, elements.
+    fn runs(&self, symbol: usize, mut each: impl FnMut(usize, usize, usize, usize)) {
+        let mut element = 0;
+        while element < self.elements_per_symbol {
+            let number = symbol * self.elements_per_symbol + element;
+            let (chunk, within) = (number / CHUNK_ELEMENTS, number % CHUNK_ELEMENTS);
+            let chunk = self.first + chunk * CHUNK_BYTES;
+            let half = (self.end - chunk).min(CHUNK_BYTES) / 2;
+            let count = (self.elements_per_symbol - element).min(CHUNK_ELEMENTS - within);
+            each(element, chunk + within, chunk + half + within, count);
+            element += count;
+        }
     }
 }
 
@@ -90,6 +95,12 @@ impl Tails {
 mod tests {
     use super::*;
     use crate::code::Code;
+
+    fn unpack(shard: &[u8], symbol_bytes: usize) -> Vec<u8> {
+        let mut symbols = vec![0; shard.len()];
+        unpack_into(shard, symbol_bytes, &mut symbols);
+        symbols
+    }
 
     #[test]
     fn coding_packed_symbols_is_coding_each() {
@@ -104,7 +115,7 @@ mod tests {
                 let packed: Vec<_> = shards.iter().map(|shard| pack(shard, symbol_bytes)).collect();
                 let together = code.extend(&packed.iter().map(AsRef::as_ref).collect::<Vec<_>>());
                 let together =
-                    together.unwrap().into_iter().map(|shard| unpack(shard, symbol_bytes));
+                    together.unwrap().into_iter().map(|shard| unpack(&shard, symbol_bytes));
                 let together: Vec<Vec<u8>> = together.collect();
                 for symbol in 0..symbols {
                     let range = symbol * symbol_bytes..(symbol + 1) * symbol_bytes;
@@ -114,7 +125,7 @@ mod tests {
                         assert_eq!(alone, &together[range.clone()], "{symbol_bytes} x {symbols}");
                     }
                 }
-                let back = unpack(packed[0].to_vec(), symbol_bytes);
+                let back = unpack(&packed[0], symbol_bytes);
                 assert_eq!(back, shards[0]);
             }
         }

@@ -1,11 +1,14 @@
 //! Rebuilding a sliver from its crossings with slivers of the other axis.
 
+use std::collections::BTreeMap;
+
 use floe_model::{Axis, Unverified};
 
 use crate::error::{CodecError, SourceError};
 use crate::metadata::ExtentMetadata;
+use crate::recipe::{Kitchen, TILE_BYTES};
 use crate::shape::Stripes;
-use crate::sliver::{ExtentSliver, SliverError, scatter, verify_sliver};
+use crate::sliver::{ExtentSliver, SliverError, verify_sliver};
 use crate::verified::Verified;
 
 /// A sliver that could not be rebuilt.
@@ -67,6 +70,41 @@ pub fn rebuild_sliver(
     let chosen = code
         .choose(sources, stripes.crossing_bytes())
         .map_err(|source| RebuildError::Sources { axis, index, source })?;
-    let bytes = scatter(stripes, axis, &code.restore(&chosen)?);
+    let bytes = restore_sliver(stripes, axis, &chosen);
     Ok(verify_sliver(metadata, axis, index, Unverified::new(bytes))?)
+}
+
+/// A sliver from as many of its symbols as it has: given ones are copied to their places, the others
+/// are made there.
+pub(crate) fn restore_sliver(
+    stripes: Stripes,
+    axis: Axis,
+    symbols: &BTreeMap<u16, &[u8]>,
+) -> Vec<u8> {
+    let code = stripes.code(axis);
+    let given: Vec<usize> = symbols.keys().copied().map(usize::from).collect();
+    let sources: Vec<&[u8]> = symbols.values().copied().collect();
+    let recipes = code.recipes(&given, code.missing(&given));
+    let kitchen = Kitchen::new();
+    let mut sliver = vec![0; stripes.sliver_bytes(axis)];
+    for stripe in 0..stripes.count {
+        let (crossing, symbol_bytes) =
+            (stripes.crossing_range(stripe), stripes.symbol_bytes(stripe));
+        let part = &mut sliver[stripes.sliver_range(axis, stripe)];
+        for (&position, source) in
+            given.iter().zip(&sources).take_while(|(position, _)| **position < code.originals)
+        {
+            part[position * symbol_bytes..][..symbol_bytes]
+                .copy_from_slice(&source[crossing.clone()]);
+        }
+        for start in (0..symbol_bytes).step_by(TILE_BYTES) {
+            let end = symbol_bytes.min(start + TILE_BYTES);
+            let tile = crossing.start + start..crossing.start + end;
+            for recipe in &recipes {
+                let made = &mut part[recipe.position * symbol_bytes..][start..end];
+                kitchen.make(recipe, |source| &sources[source][tile.clone()], made);
+            }
+        }
+    }
+    sliver
 }

@@ -2,11 +2,15 @@
 
 use floe_model::{Axis, ExtentShape, Hash, Unverified};
 
+use crate::code::Extender;
 use crate::error::{CodecError, check_length};
-use crate::merkle;
+use crate::merkle::{self, Trees};
 use crate::metadata::ExtentMetadata;
 use crate::shape::Stripes;
 use crate::verified::Verified;
+
+/// Stripes whose symbols are hashed together.
+const STRIPES_AT_ONCE: usize = 4;
 
 /// A sliver that is not what the metadata commits to.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -82,57 +86,58 @@ pub fn verify_sliver(
     let misshapen = |source| SliverError::Misshapen { axis, index, source };
     stripes.check_sliver(axis, index).map_err(misshapen)?;
     check_length("a sliver", stripes.sliver_bytes(axis), bytes.len()).map_err(misshapen)?;
-    for (stripe, committed) in metadata.stripes().iter().enumerate() {
-        let part = &bytes[stripes.sliver_range(axis, stripe)];
-        let expanded = Expanded::new(stripes.only(stripe), axis, part).map_err(misshapen)?;
-        if expanded.root() != committed.sliver_root(axis, index) {
-            return Err(SliverError::RootMismatch { axis, index, stripe });
-        }
+    let mismatch = first_mismatch(metadata, axis, index, &bytes).map_err(misshapen)?;
+    match mismatch {
+        Some(stripe) => Err(SliverError::RootMismatch { axis, index, stripe }),
+        None => Ok(Verified::new(ExtentSliver { shape, axis, index, bytes })),
     }
-    Ok(Verified::new(ExtentSliver { shape, axis, index, bytes }))
 }
 
-/// The n symbols of a sliver's expansion, each concatenated over the stripes.
-pub(crate) fn expand(
-    stripes: Stripes,
+/// The first stripe in which a sliver, whose length the caller has checked, differs from its root.
+fn first_mismatch(
+    metadata: &ExtentMetadata,
     axis: Axis,
+    index: u16,
     sliver: &[u8],
-) -> Result<Vec<Vec<u8>>, CodecError> {
-    let mut symbols = gather(stripes, axis, sliver)?;
-    let originals: Vec<&[u8]> = symbols.iter().map(Vec::as_slice).collect();
-    let parity = stripes.code(axis).extend(&originals)?;
-    symbols.extend(parity);
-    Ok(symbols)
-}
-
-/// The symbols of a sliver, each concatenated over the stripes.
-pub(crate) fn gather(
-    stripes: Stripes,
-    axis: Axis,
-    sliver: &[u8],
-) -> Result<Vec<Vec<u8>>, CodecError> {
-    check_length("a sliver", stripes.sliver_bytes(axis), sliver.len())?;
-    let count = stripes.sliver_symbols(axis);
-    let mut symbols = vec![Vec::with_capacity(stripes.crossing_bytes()); count];
-    for stripe in 0..stripes.count {
-        let part = &sliver[stripes.sliver_range(axis, stripe)];
-        let parts = part.chunks_exact(stripes.symbol_bytes(stripe));
-        for (symbol, part) in symbols.iter_mut().zip(parts) {
-            symbol.extend_from_slice(part);
+) -> Result<Option<usize>, CodecError> {
+    let stripes = Stripes::from(metadata.shape());
+    let mut trees = Trees::new();
+    let mut extender = Extender::new(stripes.code(axis));
+    let mut parity = Vec::new();
+    // All but the last stripe have symbols of one size: each batch is hashed in full lanes.
+    for first in (0..stripes.count).step_by(STRIPES_AT_ONCE) {
+        let batch = first..stripes.count.min(first + STRIPES_AT_ONCE);
+        let added = stripes.shards - stripes.sliver_symbols(axis);
+        let place = |stripe| {
+            (stripes.crossing_range(stripe).start - stripes.crossing_range(first).start) * added
+        };
+        let end = batch.clone().map(|stripe| stripes.symbol_bytes(stripe) * added).sum();
+        parity.resize(end, 0);
+        for stripe in batch.clone() {
+            let (at, symbol_bytes) = (place(stripe), stripes.symbol_bytes(stripe));
+            let part = &sliver[stripes.sliver_range(axis, stripe)];
+            extender.extend(
+                symbol_bytes,
+                |symbol| &part[symbol * symbol_bytes..][..symbol_bytes],
+                &mut parity[at..],
+                |symbol| symbol * symbol_bytes,
+            )?;
+        }
+        let symbols = batch.clone().flat_map(|stripe| {
+            let symbol_bytes = stripes.symbol_bytes(stripe);
+            let part = &sliver[stripes.sliver_range(axis, stripe)];
+            let added = &parity[place(stripe)..][..symbol_bytes * added];
+            part.chunks_exact(symbol_bytes).chain(added.chunks_exact(symbol_bytes))
+        });
+        let roots = trees.roots_of(symbols, stripes.shards);
+        for (stripe, root) in batch.zip(roots) {
+            let committed = metadata.stripe(stripe).map(|roots| roots.sliver_root(axis, index));
+            if committed != Some(Hash(*root)) {
+                return Ok(Some(stripe));
+            }
         }
     }
-    Ok(symbols)
-}
-
-/// Undoes [`gather`].
-pub(crate) fn scatter<T: AsRef<[u8]>>(stripes: Stripes, axis: Axis, symbols: &[T]) -> Vec<u8> {
-    let mut sliver = Vec::with_capacity(stripes.sliver_bytes(axis));
-    for stripe in 0..stripes.count {
-        for symbol in symbols {
-            sliver.extend_from_slice(&symbol.as_ref()[stripes.crossing_range(stripe)]);
-        }
-    }
-    sliver
+    Ok(None)
 }
 
 /// One stripe's part of a sliver, and what the code adds to make n symbols.
@@ -159,6 +164,9 @@ impl<'a> Expanded<'a> {
     }
 
     pub(crate) fn root(&self) -> Hash {
-        merkle::root(self.leaves())
+        let leaves = self.leaves();
+        let mut trees = Trees::new();
+        let roots = trees.roots(leaves.iter().map(|leaf| leaf.0), leaves.len());
+        Hash(roots.first().copied().unwrap_or_default())
     }
 }

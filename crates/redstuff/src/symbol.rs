@@ -5,8 +5,9 @@ use floe_model::{Axis, ExtentShape, Geometry, Hash};
 use crate::error::{CodecError, check_length};
 use crate::merkle;
 use crate::metadata::ExtentMetadata;
+use crate::recipe::{Kitchen, Recipe, TILE_BYTES};
 use crate::shape::{StripeShape, Stripes};
-use crate::sliver::{Expanded, expand, gather};
+use crate::sliver::Expanded;
 use crate::verified::Verified;
 
 const HASH_BYTES: usize = 32;
@@ -112,13 +113,50 @@ pub fn crossing_symbols(
     for &target in targets {
         stripes.check_sliver(source_axis.other(), target)?;
     }
-    let stored = stripes.sliver_symbols(source_axis);
-    let symbols = if targets.iter().all(|&target| usize::from(target) < stored) {
-        gather(stripes, source_axis, source)?
-    } else {
-        expand(stripes, source_axis, source)?
-    };
-    Ok(targets.iter().map(|&target| symbols[usize::from(target)].clone()).collect())
+    check_length("a sliver", stripes.sliver_bytes(source_axis), source.len())?;
+    let code = stripes.code(source_axis);
+    let given: Vec<usize> = (0..code.originals).collect();
+    let wanted = targets.iter().copied().map(usize::from).filter(|&at| at >= code.originals);
+    let mut recipes = code.recipes(&given, wanted).into_iter();
+    let kitchen = Kitchen::new();
+    let symbols = targets.iter().copied().map(usize::from).map(|target| {
+        let recipe = if target < code.originals { None } else { recipes.next() };
+        crossing(
+            stripes,
+            source_axis,
+            source,
+            target,
+            recipe.as_ref().map(|recipe| (&kitchen, recipe)),
+        )
+    });
+    Ok(symbols.collect())
+}
+
+/// One symbol of a sliver's expansion, of all stripes: stored in it, or made by a recipe.
+fn crossing(
+    stripes: Stripes,
+    axis: Axis,
+    sliver: &[u8],
+    target: usize,
+    recipe: Option<(&Kitchen, &Recipe)>,
+) -> Vec<u8> {
+    let mut crossing = vec![0; stripes.crossing_bytes()];
+    for stripe in 0..stripes.count {
+        let part = &sliver[stripes.sliver_range(axis, stripe)];
+        let symbol = &mut crossing[stripes.crossing_range(stripe)];
+        let symbol_bytes = symbol.len();
+        match recipe {
+            None => symbol.copy_from_slice(&part[target * symbol_bytes..][..symbol_bytes]),
+            Some((kitchen, recipe)) => {
+                for (tile, made) in symbol.chunks_mut(TILE_BYTES).enumerate() {
+                    let (at, bytes) = (tile * TILE_BYTES, made.len());
+                    let source = |number| &part[number * symbol_bytes + at..][..bytes];
+                    kitchen.make(recipe, source, made);
+                }
+            }
+        }
+    }
+    crossing
 }
 
 /// A proof for each stripe that its symbol `target` belongs to the source sliver's expansion.

@@ -1,7 +1,6 @@
 use floe_model::{ExtentShape, Geometry};
 
 use super::*;
-use crate::metadata::StripeMetadata;
 use crate::{EncodedExtent, crossing_symbols, encode_extent, prove_symbols, rebuild_sliver};
 
 const SHARDS: u16 = 7;
@@ -19,13 +18,11 @@ fn with_foreign_row(extent: &EncodedExtent, row: u16) -> Verified<ExtentMetadata
     let foreign = foreign.unwrap().metadata().clone();
     let mut stripes = extent.metadata().stripes().to_vec();
     let last = stripes.len() - 1;
-    let roots = |axis| -> Vec<_> {
-        let indices = 0..SHARDS;
-        indices.map(|index| stripes[last].sliver_root(axis, index)).collect()
-    };
-    let (mut primary, secondary) = (roots(Axis::Primary), roots(Axis::Secondary));
-    primary[usize::from(row)] = foreign.stripes()[last].sliver_root(Axis::Primary, row);
-    stripes[last] = StripeMetadata::new(primary, secondary);
+    let indices = 0..SHARDS;
+    let mut primary: Vec<[u8; 32]> =
+        indices.map(|index| stripes[last].sliver_root(Axis::Primary, index).0).collect();
+    primary[usize::from(row)] = foreign.stripes()[last].sliver_root(Axis::Primary, row).0;
+    stripes[last].set_roots(Axis::Primary, &primary);
     let shape = extent.metadata().shape();
     let written = ExtentMetadata::new(shape, stripes, Vec::new()).encode();
     ExtentMetadata::parse(shape, &written).unwrap()

@@ -122,16 +122,34 @@ fn bytes(elements: &[u16]) -> Vec<u8> {
         .collect()
 }
 
-fn root(leaves: &[Vec<u8>]) -> Hash {
-    let mut level: Vec<Hash> = leaves.iter().map(|leaf| floe_model::hash(&[&[0], leaf])).collect();
-    while level.len() > 1 {
-        if level.len() % 2 == 1 {
-            level.push(Hash([0; 32]));
+/// A Merkle tree, level by level from the leaves, each padded to an even number.
+pub(crate) struct Tree(Vec<Vec<Hash>>);
+
+impl Tree {
+    pub(crate) fn new(leaves: &[Vec<u8>]) -> Self {
+        let leaves = leaves.iter().map(|leaf| floe_model::hash(&[&[0], leaf]));
+        let mut levels: Vec<Vec<Hash>> = vec![leaves.collect()];
+        while levels[levels.len() - 1].len() > 1 {
+            let level = levels.last_mut().unwrap();
+            if level.len() % 2 == 1 {
+                level.push(Hash([0; 32]));
+            }
+            let pairs = level.chunks(2);
+            let above = pairs.map(|pair| floe_model::hash(&[&[1], &pair[0].0, &pair[1].0]));
+            let above = above.collect();
+            levels.push(above);
         }
-        let pairs = level.chunks(2);
-        level = pairs.map(|pair| floe_model::hash(&[&[1], &pair[0].0, &pair[1].0])).collect();
+        Self(levels)
     }
-    level[0]
+
+    pub(crate) fn siblings(&self, leaf: usize) -> Vec<Hash> {
+        let below_root = self.0[..self.0.len() - 1].iter().enumerate();
+        below_root.map(|(height, level)| level[leaf >> height ^ 1]).collect()
+    }
+}
+
+pub(crate) fn root(leaves: &[Vec<u8>]) -> Hash {
+    Tree::new(leaves).0.last().unwrap()[0]
 }
 
 /// All n x n symbols.
