@@ -1,5 +1,7 @@
 //! The end of an upload: whatever is missing is rebuilt, all of it is made durable, then signed.
 
+mod merge;
+
 use std::sync::Arc;
 
 use floe_api::messages::{Confirmed, Finish, FinishAnswer, InlineExtent};
@@ -29,7 +31,7 @@ const MOST_LOOKS: usize = 8;
 /// What a claim asks this node to confirm, checked.
 struct Wish {
     claim: SignedClaim,
-    manifest: Verified<Manifest>,
+    manifest: Arc<Verified<Manifest>>,
     epoch: Arc<Epoch>,
     standing: Standing,
     now: Timestamp,
@@ -89,6 +91,7 @@ async fn check(node: &Arc<Node>, claim: SignedClaim, manifest: Received) -> Resu
         Ok::<_, ApiError>((claim, manifest))
     };
     let (claim, manifest) = node.run(Work::Foreground, job).await??;
+    let manifest = Arc::new(manifest);
     Ok(Wish { claim, manifest, epoch, standing: node.gate.standing(), now: node.now() })
 }
 
@@ -193,13 +196,18 @@ pub(crate) fn check_extents(
     Ok(Ok(checked))
 }
 
-/// Gives the blob its key: the one it lives under, the upload's, or a new one. Returns how many
-/// slivers are missing under it; `None` if more came under the upload's key than was checked.
+/// Gives the blob its key: the one it lives under, the upload's, or a new one; what came under the
+/// upload's and is missing where the blob lives moves there first. Returns how many slivers are missing under it; `None` if more came under the upload's key than was checked.
 async fn adopt(
     node: &Arc<Node>,
     wish: &Arc<Wish>,
     own_key: Option<CheckedKey>,
 ) -> Result<Option<u64>, ApiError> {
+    let manifest = Arc::clone(&wish.manifest);
+    let refused = match own_key {
+        Some(own) => merge::into_home(node, manifest, own.key).await?,
+        None => 0,
+    };
     let (wish, touching) = (Arc::clone(wish), Arc::clone(node));
     let (key, copy, missing) = node
         .transact(move |state| {
@@ -231,6 +239,10 @@ async fn adopt(
                 ));
             };
             let copy = usable.filter(|key| *key != live);
+            if copy.is_some_and(|copy| merge::count(state, live, copy) > refused) {
+                // More came since it was moved over.
+                return Ok((Vec::new(), (None, None, None)));
+            }
             let entries = copy.map(|key| Entry::Expired { key }).into_iter().collect();
             let missing = facts::missing_slivers(state, &wish.epoch, claim);
             Ok((entries, (Some(live), copy, Some(missing))))

@@ -176,3 +176,30 @@ async fn an_empty_volume_under_a_used_incarnation_serves_its_identity_only() {
     assert!(refusal.detail.contains("next incarnation"), "{refusal}");
     cluster.stop(0).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_upload_revives_a_blob_that_nobody_can_read() {
+    let mut cluster = Cluster::start(4, 4).await;
+    for (at, length) in [(0, 1000), (1, 9_000_000)] {
+        let bytes = content(8 + at, length);
+        let first = cluster.write(&format!("first-{at}"), bytes.clone()).await;
+        for node in 0..4 {
+            cluster.healed(node, at + 1).await;
+            cluster.crash(node).await;
+            for path in cluster.slivers(node) {
+                remove(&path);
+            }
+            cluster.restart(node).await;
+            cluster.ready(node).await;
+        }
+        // The nodes know the blob, and hold nothing of it: only the new upload has its bytes.
+        let second = cluster.write(&format!("second-{at}"), bytes.clone()).await;
+        assert_eq!(second.blob, first.blob);
+        assert_eq!(cluster.read(&first).await, bytes);
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test removes real files from outside")]
+fn remove(path: &std::path::Path) {
+    std::fs::remove_file(path).unwrap();
+}
