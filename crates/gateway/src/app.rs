@@ -21,6 +21,7 @@ use crate::auth::{AuthError, Authenticator, User, Verb};
 use crate::metrics::Metrics;
 use crate::objects::BlobObjects;
 use crate::problem::{Kind, Problem};
+use crate::resolved::Resolved;
 use crate::{blobs, put, status};
 
 /// Requests whose answers have not begun; those beyond are turned away.
@@ -40,6 +41,8 @@ pub(crate) struct App {
     pub(crate) authenticator: Arc<dyn Authenticator>,
     /// Which claim a name has.
     pub(crate) objects: Arc<dyn BlobObjects>,
+    /// What names stood for a moment ago.
+    pub(crate) resolved: Resolved,
     /// What is counted.
     pub(crate) metrics: Metrics,
     /// A place for each request whose answer has not begun.

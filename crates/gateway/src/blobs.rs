@@ -25,6 +25,7 @@ use crate::app::{App, InPath, InQuery, json, parameter};
 use crate::auth::Verb;
 use crate::problem::{Kind, Problem};
 use crate::range::{Wanted, names_tag, wanted};
+use crate::resolved::{Certified, weight};
 
 /// Names of one page of a list.
 const MOST_LISTED: u32 = 1000;
@@ -86,8 +87,8 @@ pub(crate) async fn read(
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (claim, _) = found(&app, &headers, Verb::Get, &namespace, &name).await?;
-    let claim = &claim.body;
+    let certified = found(&app, &headers, Verb::Get, &namespace, &name).await?;
+    let claim = &certified.0.body;
     let tag = format!("\"{}\"", claim.blob);
     let header = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if header(IF_MATCH).is_some_and(|tags| !names_tag(tags, &tag, false)) {
@@ -106,7 +107,10 @@ pub(crate) async fn read(
     let part = format!("bytes {}-{}/{}", range.start, range.end.saturating_sub(1), claim.length);
     let body = match method {
         Method::HEAD => Body::empty(),
-        _ => content(&app, claim, range, &query).await?,
+        _ => content(&app, claim, range, &query).await.inspect_err(|_| {
+            // What cannot be read may have been replaced: the next one asks nodes.
+            app.resolved.forget(&(claim.namespace_uid, claim.name.clone()));
+        })?,
     };
     let mut response = answer(claim, &tag, status, body)?;
     response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(count));
@@ -173,8 +177,8 @@ pub(crate) async fn blob_status(
     InPath((namespace, name)): InPath<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let (claim, certificate) = found(&app, &headers, Verb::Get, &namespace, &name).await?;
-    Ok(json(StatusCode::OK, &BlobStatus::new(&claim, &certificate)))
+    let certified = found(&app, &headers, Verb::Get, &namespace, &name).await?;
+    Ok(json(StatusCode::OK, &BlobStatus::new(&certified.0, &certified.1)))
 }
 
 /// What to delete.
@@ -195,15 +199,18 @@ pub(crate) async fn delete(
     if query.unfinished {
         return release_unfinished(&app, &headers, &namespace, &name).await;
     }
-    let (claim, _) = found(&app, &headers, Verb::Delete, &namespace, &name).await?;
+    let certified = found(&app, &headers, Verb::Delete, &namespace, &name).await?;
+    let claim = &certified.0;
     let tag = format!("\"{}\"", claim.body.blob);
     let condition = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
     if condition.is_some_and(|tags| !names_tag(tags, &tag, false)) {
         return Err(Problem::new(Kind::PreconditionFailed, format!("the blob is {tag}")));
     }
     let release = release_of(&claim.body, app.now());
+    let _change = app.resolved.changing((claim.body.namespace_uid, claim.body.name.clone()));
     app.client.release(&release).await.map_err(|error| release_problem(&error))?;
-    Ok(json(StatusCode::ACCEPTED, &Released { name: claim.body.name, blob: Some(claim.body.blob) }))
+    let released = Released { name: claim.body.name.clone(), blob: Some(claim.body.blob) };
+    Ok(json(StatusCode::ACCEPTED, &released))
 }
 
 #[derive(Serialize)]
@@ -234,6 +241,7 @@ async fn release_unfinished(
     let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
     app.allow(headers, Verb::Delete, &namespace, Some(&name)).await?;
     let uid = app.objects.namespace_uid(&namespace);
+    let _change = app.resolved.changing((uid, name.clone()));
     let resolution = app.client.resolve(uid, &name).await;
     let Resolution::Absent { last_release } =
         resolution.map_err(|error| resolve_problem(&error))?
@@ -290,23 +298,45 @@ pub(crate) async fn list(
     Ok(json(StatusCode::OK, &body))
 }
 
-/// The certified blob of a name, for those who may.
+/// The certified blob of a name, for those who may. To read it, an answer of the last seconds will
+/// do, unless the request says otherwise.
 async fn found(
     app: &App,
     headers: &HeaderMap,
     verb: Verb,
     namespace: &str,
     name: &str,
-) -> Result<(SignedClaim, Certificate), Problem> {
+) -> Result<Arc<Certified>, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
     app.allow(headers, verb, &namespace, Some(&name)).await?;
-    let uid = app.objects.namespace_uid(&namespace);
-    match app.client.resolve(uid, &name).await.map_err(|error| resolve_problem(&error))? {
-        Resolution::Found(certified) => Ok(*certified),
+    let key = (app.objects.namespace_uid(&namespace), name);
+    if verb == Verb::Get
+        && !wants_fresh(headers)
+        && let Some(kept) = app.resolved.get(&key, app.env.clock.monotonic())
+    {
+        return Ok(kept);
+    }
+    let asking = app.resolved.ask(&key, app.env.clock.monotonic());
+    let resolution = app.client.resolve(key.0, &key.1).await;
+    match resolution.map_err(|error| resolve_problem(&error))? {
+        Resolution::Found(certified) => {
+            let bytes = weight(&certified);
+            let certified = Arc::<Certified>::from(certified);
+            app.resolved.keep(key, asking, Arc::clone(&certified), bytes);
+            Ok(certified)
+        }
         Resolution::Absent { .. } => {
-            Err(Problem::new(Kind::NotFound, format!("there is no blob {namespace}/{name}")))
+            app.resolved.forget(&key);
+            Err(Problem::new(Kind::NotFound, format!("there is no blob {namespace}/{}", key.1)))
         }
     }
+}
+
+/// `Cache-Control: no-cache`: only what nodes say now will do.
+fn wants_fresh(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
+    let mut words = values.flat_map(|value| value.split(',')).map(str::trim);
+    words.any(|word| word.eq_ignore_ascii_case("no-cache"))
 }
 
 fn too_few_to_write(error: &NotEnoughNodes) -> Problem {
@@ -356,4 +386,29 @@ fn http_date(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
         .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_no_cache_asks_for_a_fresh_answer() {
+        let table: [(&[&str], bool); 6] = [
+            (&[], false),
+            (&["no-cache"], true),
+            (&["max-age=5, No-Cache"], true),
+            (&["max-age=5", "no-cache"], true),
+            (&["no-store"], false),
+            (&["private, no-caches"], false),
+        ];
+        for (values, expected) in table {
+            let value = |text: &&str| (CACHE_CONTROL, HeaderValue::from_str(text).unwrap());
+            let mut headers = HeaderMap::new();
+            values.iter().map(value).for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            assert_eq!(wants_fresh(&headers), expected, "{values:?}");
+        }
+    }
 }

@@ -19,6 +19,7 @@ use crate::auth::Authenticator;
 use crate::metrics::Metrics;
 use crate::objects::DerivedObjects;
 use crate::probes;
+use crate::resolved::Resolved;
 
 /// How long to wait before nodes are asked for the committee again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -169,6 +170,7 @@ fn application(
         client,
         authenticator: config.authenticator,
         objects: Arc::new(DerivedObjects::new(config.committee)),
+        resolved: Resolved::default(),
         metrics,
         places: Semaphore::new(MOST_REQUESTS),
     }

@@ -22,6 +22,7 @@ mod probes;
 mod problem;
 mod put;
 mod range;
+mod resolved;
 mod status;
 
 pub use auth::{AuthError, Authenticator, TokenFile, User, Verb};

@@ -40,6 +40,7 @@ pub(crate) async fn put(
     let wanted = WantedDigest::of(&headers)?;
     let uid = app.objects.namespace_uid(&namespace);
     let body = Checked::new(Arc::clone(&app), body, wanted).stream();
+    let _change = app.resolved.changing((uid, name.clone()));
     match app.client.resolve(uid, &name).await.map_err(|error| unresolved(&error))? {
         Resolution::Found(certified) if headers.contains_key(IF_NONE_MATCH) => {
             let detail = format!("{namespace}/{name} exists as {}", certified.0.body.blob);
