@@ -24,7 +24,7 @@ use floe_tests::sim_committee::{Application, ByHand, Setup, World, for_seeds, ne
 use tokio::sync::watch;
 
 /// How long harm is done.
-const HARM: Duration = Duration::from_secs(45);
+const HARM: Duration = Duration::from_secs(35);
 /// How long healing may take.
 const HEALING: Duration = Duration::from_mins(15);
 /// Makes a test print the hash of its log: set by the test that compares two processes.
