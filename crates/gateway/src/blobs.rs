@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use floe_client::{
     Closing, NotEnoughNodes, ReadCheck, ReadError, ReleaseError, Resolution, ResolveError,
+    WriteError,
 };
 use floe_model::{
     BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, Release, SignedClaim, Timestamp,
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, InPath, InQuery, json, parameter};
 use crate::auth::Verb;
 use crate::problem::{Kind, Problem};
+use crate::put::write_problem;
 use crate::range::{Wanted, names_tag, wanted};
 use crate::resolved::{Certified, weight};
 
@@ -231,7 +233,7 @@ fn release_of(claim: &Claim, now: Timestamp) -> Release {
 }
 
 /// Ends a write that was never certified, so that the name can be written again. The claim is
-/// closed first: a certificate that turns up then is honoured instead.
+/// closed first: a certificate that turns up then is handed on, and honoured instead.
 async fn release_unfinished(
     app: &App,
     headers: &HeaderMap,
@@ -252,9 +254,10 @@ async fn release_unfinished(
     let object = app.objects.open(&uid, &name, last_release.as_deref(), app.now());
     let closing = app.client.close(object.claim).await.map_err(|error| too_few_to_write(&error))?;
     if let Closing::Certified(certified) = closing {
-        let blob = certified.0.body.blob;
-        let detail = format!("{namespace}/{name} was certified as {blob} after all");
-        return Err(Problem::new(Kind::PreconditionFailed, detail));
+        // Perhaps one node alone holds it: before anyone hears of it, it is handed on.
+        let (claim, certificate) = *certified;
+        let handed_on = app.client.acknowledge(&claim, &certificate).await;
+        return Err(certified_after_all(&claim.body, handed_on.err()));
     }
     let release = Release {
         claim: object.claim,
@@ -265,6 +268,23 @@ async fn release_unfinished(
     };
     app.client.release(&release).await.map_err(|error| release_problem(&error))?;
     Ok(json(StatusCode::ACCEPTED, &Released { name, blob: None }))
+}
+
+/// Why the name of this claim is not freed. `error`: nodes worth n-f shards did not take the
+/// certificate.
+fn certified_after_all(claim: &Claim, error: Option<WriteError>) -> Problem {
+    let next = match error {
+        None => "it can be read; delete it without ?unfinished=true",
+        Some(WriteError::ClaimClosed { .. }) => {
+            "too many nodes had closed it to promise that it lasts; delete it without \
+             ?unfinished=true, then write it again"
+        }
+        Some(WriteError::ClaimReleased { .. }) => "and is being deleted; try again",
+        Some(error) => return write_problem(error),
+    };
+    let Claim { namespace, name, blob, .. } = claim;
+    let detail = format!("{namespace}/{name} is certified as {blob} after all: {next}");
+    Problem::new(Kind::PreconditionFailed, detail)
 }
 
 /// Which names to list.
@@ -390,7 +410,40 @@ fn http_date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
+    use floe_model::{ContentPolicy, NamespaceUid};
+
     use super::*;
+
+    #[test]
+    fn who_ends_a_write_that_was_certified_is_told_so() {
+        let claim = Claim {
+            claim: ClaimId([1; 16]),
+            namespace: "shop".parse().unwrap(),
+            namespace_uid: NamespaceUid([2; 16]),
+            name: "model".parse().unwrap(),
+            blob: BlobId([3; 32]),
+            length: 1,
+            policy: ContentPolicy { content_type: String::new(), sha256: [0; 32] },
+            created: Timestamp(1),
+            signed: Timestamp(2),
+        };
+        let id = claim.claim;
+        let table = [
+            (None, Kind::PreconditionFailed, "it can be read"),
+            (Some(WriteError::ClaimClosed { claim: id }), Kind::PreconditionFailed, "closed"),
+            (Some(WriteError::ClaimReleased { claim: id }), Kind::PreconditionFailed, "try again"),
+            (Some(WriteError::Stopped), Kind::Internal, ""),
+        ];
+        for (error, kind, said) in table {
+            let shown = format!("{error:?}");
+            let is_certified = kind == Kind::PreconditionFailed;
+            let problem = certified_after_all(&claim, error);
+            assert_eq!(problem.kind, kind, "{shown}");
+            assert!(problem.detail.contains(said), "{shown}: {}", problem.detail);
+            let blob = format!("shop/model is certified as {} after all", claim.blob);
+            assert_eq!(problem.detail.contains(&blob), is_certified, "{shown}");
+        }
+    }
 
     #[test]
     fn only_no_cache_asks_for_a_fresh_answer() {

@@ -232,7 +232,8 @@ fn unresolved(error: &ResolveError) -> Problem {
     }
 }
 
-fn write_problem(error: WriteError) -> Problem {
+/// Why bytes are not, or not yet, certified.
+pub(crate) fn write_problem(error: WriteError) -> Problem {
     let detail = error.to_string();
     let kind = match error {
         WriteError::Body(source) => return body_problem(source.as_ref()),
