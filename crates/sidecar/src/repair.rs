@@ -1,6 +1,7 @@
 //! Repair of holes: what this node owes and does not hold it rebuilds from its peers.
 
 mod context;
+mod crossing;
 mod decode;
 mod heal;
 mod queue;

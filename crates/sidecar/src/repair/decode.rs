@@ -1,38 +1,55 @@
 //! The path that is always open while an extent is readable: whole slivers are fetched and verified,
 //! the extent is decoded and encoded again, and everything missing here is taken from that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use floe_api::ApiError;
 use floe_env::Work;
-use floe_model::{Axis, Unverified};
-use floe_redstuff::{ExtentSliver, Verified, decode_extent, encode_extent, verify_sliver};
+use floe_model::{Axis, PairIndex, Unverified};
+use floe_redstuff::{
+    ExtentMetadata, ExtentSliver, Verified, decode_extent, encode_extent, verify_sliver,
+};
 use futures::future::join_all;
 
-use super::context::{Context, answers, heard};
+use super::context::{Context, answers, freeze, heard};
+use super::crossing::{self, Failure, Slivers};
 use super::heal::{Hole, keep};
 use super::survey::Ask;
 use crate::metrics::RepairPath;
 
-/// Restores everything that is missing of the extent; gives how many slivers.
-pub(super) async fn rebuild(context: &Context, hole: &Hole) -> Result<usize, ApiError> {
+/// What decoding an extent came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rebuilt {
+    /// So many slivers are there again.
+    Slivers(usize),
+    /// The blob is inconsistent, and frozen now.
+    Frozen,
+}
+
+/// Restores everything that is missing of the extent.
+pub(super) async fn rebuild(context: &Context, hole: &Hole) -> Result<Rebuilt, ApiError> {
     for axis in [Axis::Primary, Axis::Secondary] {
         let Some(slivers) = fetch(context, hole, axis).await? else { continue };
-        let Some(restored) = encode(context, hole, axis, slivers).await? else { continue };
+        let restored = match encode(context, hole, axis, slivers).await? {
+            Ok(restored) => restored,
+            Err(Failure::Inconsistent(proof)) => {
+                freeze(context, hole.extent, &proof).await?;
+                return Ok(Rebuilt::Frozen);
+            }
+            Err(Failure::Failed(error)) => return Err(ApiError::internal(error)),
+        };
         let count = restored.len();
         for (pair, sliver) in restored {
             keep(context, hole.extent, pair, sliver, RepairPath::Decode).await?;
         }
-        return Ok(count);
+        return Ok(Rebuilt::Slivers(count));
     }
     for (_, axis) in &hole.missing {
         context.node.metrics.sliver_failed(*axis, RepairPath::Decode);
     }
-    Ok(0)
+    Ok(Rebuilt::Slivers(0))
 }
-
-type Slivers = BTreeMap<u16, Verified<ExtentSliver>>;
 
 /// As many verified slivers of an axis as decode the extent; `None` if too few can be had.
 async fn fetch(context: &Context, hole: &Hole, axis: Axis) -> Result<Option<Slivers>, ApiError> {
@@ -96,37 +113,44 @@ fn missing_axis(hole: &Hole) -> Axis {
     hole.missing.first().map_or(Axis::Primary, |(_, axis)| *axis)
 }
 
-type Restored = Vec<(floe_model::PairIndex, Verified<ExtentSliver>)>;
+type Restored = Vec<(PairIndex, Verified<ExtentSliver>)>;
 
-/// Decodes, encodes again, and verifies what is missing against its roots. `None` if the extent was
-/// not encoded as its metadata says.
+/// Decodes, encodes again, and verifies what is missing against its roots. Where that leads to other
+/// roots the slivers missing are rebuilt one by one, or the writer's error is proven.
 async fn encode(
     context: &Context,
     hole: &Hole,
     axis: Axis,
     slivers: Slivers,
-) -> Result<Option<Restored>, ApiError> {
+) -> Result<Result<Restored, Failure>, ApiError> {
     let metadata = Arc::clone(&hole.metadata);
     let missing = hole.missing.clone();
-    let job = move || -> Result<Option<Restored>, String> {
-        let shape = metadata.shape();
-        let sources: Vec<(u16, &[u8])> =
-            slivers.iter().map(|(index, sliver)| (*index, sliver.bytes())).collect();
-        let data = decode_extent(shape, axis, &sources).map_err(|error| error.to_string())?;
-        let encoded = encode_extent(shape, &data).map_err(|error| error.to_string())?;
-        let restored = missing.into_iter().map(|(pair, axis)| {
-            let index = shape.geometry().sliver_of_pair(axis, pair);
-            let bytes = encoded.sliver(axis, index).map_err(|error| error.to_string())?;
-            let sliver = verify_sliver(&metadata, axis, index, Unverified::new(bytes));
-            Ok(sliver.ok().map(|sliver| (pair, sliver)))
-        });
-        let restored = restored.collect::<Result<Vec<_>, String>>()?;
-        Ok(restored.into_iter().collect())
+    let job = move || match encode_again(&metadata, axis, &slivers, &missing) {
+        Ok(Some(restored)) => Ok(restored),
+        Ok(None) => crossing::rebuild(&metadata, axis, &slivers, &missing),
+        Err(error) => Err(Failure::Failed(error)),
     };
-    let restored = context.node.run(Work::Repair, job).await?.map_err(ApiError::internal)?;
-    if restored.is_none() {
-        let (blob, extent) = (context.blob, hole.extent);
-        tracing::error!(%blob, %extent, "verified slivers decode to bytes that encode otherwise: the writer erred, symbols will prove it");
-    }
-    Ok(restored)
+    context.node.run(Work::Repair, job).await
+}
+
+/// `None` if a missing sliver's root is another one.
+fn encode_again(
+    metadata: &Verified<ExtentMetadata>,
+    axis: Axis,
+    slivers: &Slivers,
+    missing: &[(PairIndex, Axis)],
+) -> Result<Option<Restored>, String> {
+    let shape = metadata.shape();
+    let sources: Vec<(u16, &[u8])> =
+        slivers.iter().map(|(index, sliver)| (*index, sliver.bytes())).collect();
+    let data = decode_extent(shape, axis, &sources).map_err(|error| error.to_string())?;
+    let encoded = encode_extent(shape, &data).map_err(|error| error.to_string())?;
+    let restored = missing.iter().map(|&(pair, axis)| {
+        let index = shape.geometry().sliver_of_pair(axis, pair);
+        let bytes = encoded.sliver(axis, index).map_err(|error| error.to_string())?;
+        let sliver = verify_sliver(metadata, axis, index, Unverified::new(bytes));
+        Ok(sliver.ok().map(|sliver| (pair, sliver)))
+    });
+    let restored = restored.collect::<Result<Vec<_>, String>>()?;
+    Ok(restored.into_iter().collect())
 }

@@ -13,6 +13,7 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 
 use super::context::{Context, answers, heard, is_wanted};
+use super::decode::Rebuilt;
 use super::queue::Wanted;
 use super::survey::{Survey, own_pairs};
 use super::{decode, symbols};
@@ -216,10 +217,13 @@ async fn extent_turn(
             }
         }
         if matches!(way, Path::Decode | Path::Slivers) {
-            let count = decode::rebuild(context, &hole).await?;
-            restored += count;
-            if count > 0 {
-                break;
+            match decode::rebuild(context, &hole).await? {
+                Rebuilt::Slivers(0) => {}
+                Rebuilt::Slivers(count) => {
+                    restored += count;
+                    break;
+                }
+                Rebuilt::Frozen => break,
             }
         }
         match outcome {

@@ -15,29 +15,30 @@ use crate::content;
 
 const LENGTH: usize = 4000;
 
-/// An extent of which one secondary sliver is another extent's.
+/// An extent of which one sliver is another extent's.
 struct Chimera {
     metadata: Verified<ExtentMetadata>,
     body: EncodedExtent,
     tail: EncodedExtent,
-    foreign: PairIndex,
+    foreign: (Axis, PairIndex),
 }
 
 impl Chimera {
     /// The foreign sliver is one of node 0.
-    fn new(cluster: &Cluster) -> Self {
+    fn new(cluster: &Cluster, axis: Axis) -> Self {
         let geometry = cluster.record.geometry;
         let shape = ExtentShape::new(geometry, LENGTH).unwrap();
         let encode = |seed| encode_extent(shape, &content(seed, LENGTH)).unwrap();
         let (body, tail) = (encode(20), encode(21));
         for pair in (0..geometry.shards()).map(PairIndex) {
             let mut bytes = body.metadata().encode();
-            let at = usize::from(pair.0) * 64 + 32..usize::from(pair.0) * 64 + 64;
+            let start = usize::from(pair.0) * 64 + if axis == Axis::Primary { 0 } else { 32 };
+            let at = start..start + 32;
             bytes[at.clone()].copy_from_slice(&tail.metadata().encode()[at]);
             let metadata = ExtentMetadata::parse(shape, &bytes).unwrap();
             let shard = geometry.shard_of_pair(metadata.first_stripe(), pair);
             if cluster.record.members[0].shards.contains(&shard) {
-                return Self { metadata, body, tail, foreign: pair };
+                return Self { metadata, body, tail, foreign: (axis, pair) };
             }
         }
         panic!("no pair of node 0");
@@ -53,7 +54,7 @@ impl Chimera {
         for shard in &cluster.record.members[member].shards {
             let pair = geometry.pair_of_shard(self.metadata.first_stripe(), *shard);
             for axis in Axis::BOTH {
-                let foreign = (axis, pair) == (Axis::Secondary, self.foreign);
+                let foreign = (axis, pair) == self.foreign;
                 let of = if foreign { &self.tail } else { &self.body };
                 let bytes = of.sliver(axis, geometry.sliver_of_pair(axis, pair)).unwrap();
                 slivers.push(Sliver { axis, pair, bytes });
@@ -66,8 +67,19 @@ impl Chimera {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_is_encoded_wrongly_is_frozen_with_its_proof() {
-    let mut cluster = Cluster::start(5, 10).await;
-    let chimera = Chimera::new(&cluster);
+    Box::pin(freezes(Cluster::start(5, 10).await, Axis::Secondary)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn decoding_proves_a_wrong_sliver_too() {
+    for axis in Axis::BOTH {
+        Box::pin(freezes(Cluster::start(4, 4).await, axis)).await;
+    }
+}
+
+/// The foreign sliver is one of node 0, which missed the write.
+async fn freezes(mut cluster: Cluster, axis: Axis) {
+    let chimera = Chimera::new(&cluster, axis);
     cluster.stop(0).await;
     let now = Timestamp(cluster.env.clock.unix_millis());
     let (claim, upload) = (ClaimId([7; 16]), UploadId([8; 16]));
@@ -87,7 +99,7 @@ async fn a_blob_that_is_encoded_wrongly_is_frozen_with_its_proof() {
         signed: now,
     });
     let mut votes = Vec::new();
-    for member in 1..5 {
+    for member in 1..cluster.record.members.len() {
         cluster.ready(member).await;
         let target = Target::from(&cluster.record.members[member]);
         let extent = chimera.parcel(&cluster, member);
