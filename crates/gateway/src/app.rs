@@ -26,6 +26,8 @@ use crate::{blobs, put, status};
 
 /// Requests whose answers have not begun; those beyond are turned away.
 pub(crate) const MOST_REQUESTS: usize = 256;
+/// Writes among them: their answers begin only behind their bodies, and reads always find a place.
+pub(crate) const MOST_WRITES: usize = MOST_REQUESTS / 4;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -47,6 +49,8 @@ pub(crate) struct App {
     pub(crate) metrics: Metrics,
     /// A place for each request whose answer has not begun.
     pub(crate) places: Semaphore,
+    /// A place for each write among them.
+    pub(crate) write_places: Semaphore,
 }
 
 impl App {

@@ -122,7 +122,9 @@ pub(crate) async fn read(
     Ok(response)
 }
 
-/// The bytes, counted. The stream breaks off if a check fails: the body is never ended cleanly.
+/// The bytes, counted. What waits to be taken holds room that all readers share: the server drops a
+/// connection that takes nothing for 30 s (`Limits::write_stall_timeout`), and with it this body and
+/// its room. The stream breaks off if a check fails: the body is never ended cleanly.
 async fn content(
     app: &Arc<App>,
     claim: &Claim,

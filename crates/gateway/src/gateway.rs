@@ -14,7 +14,7 @@ use floe_model::keys::{RegistrarKey, RegistrarPublicKey};
 use floe_model::{CommitteeId, NodeName};
 use tokio::sync::{Semaphore, watch};
 
-use crate::app::{App, MOST_REQUESTS, router};
+use crate::app::{App, MOST_REQUESTS, MOST_WRITES, router};
 use crate::auth::Authenticator;
 use crate::metrics::Metrics;
 use crate::objects::DerivedObjects;
@@ -173,6 +173,7 @@ fn application(
         resolved: Resolved::default(),
         metrics,
         places: Semaphore::new(MOST_REQUESTS),
+        write_places: Semaphore::new(MOST_WRITES),
     }
 }
 

@@ -18,6 +18,7 @@ mod blobs;
 mod gateway;
 mod metrics;
 mod objects;
+mod pace;
 mod probes;
 mod problem;
 mod put;

@@ -1,7 +1,6 @@
 //! Writing: PUT of a blob under its name.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::State;
@@ -16,14 +15,14 @@ use futures::{Stream, StreamExt as _};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::app::{App, InPath, json, parameter};
+use crate::app::{App, InPath, MOST_WRITES, json, parameter};
 use crate::auth::Verb;
 use crate::blobs::{BlobStatus, resolve_problem};
+use crate::pace::{Pace, TooSlow};
 use crate::problem::{Kind, Problem};
 
-/// How long a sender may send nothing: a body that stalls holds room that others wait for.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The media type of content that has none.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -37,6 +36,7 @@ pub(crate) async fn put(
 ) -> Result<Response, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
     app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
+    let _place = place(&app.write_places)?;
     let wanted = WantedDigest::of(&headers)?;
     let uid = app.objects.namespace_uid(&namespace);
     let body = Checked::new(Arc::clone(&app), body, wanted).stream();
@@ -55,6 +55,14 @@ pub(crate) async fn put(
             write(&app, wish, body).await
         }
     }
+}
+
+/// A write holds its place until its whole body has come.
+fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
+    places.try_acquire().map_err(|_| {
+        let detail = format!("{MOST_WRITES} writes are under way; try again");
+        Problem::new(Kind::Overloaded, detail)
+    })
 }
 
 fn wish(
@@ -167,34 +175,32 @@ struct DigestMismatch {
     wanted: String,
 }
 
-/// The sender stopped sending.
-#[derive(Debug, thiserror::Error)]
-#[error("no byte of the body came for 30 s; nothing was certified")]
-struct BodyStalled;
-
 /// A body that is counted, and whose last chunk is handed on only if the digest agrees.
 struct Checked {
     app: Arc<App>,
     body: BodyDataStream,
     digest: Option<Sha256>,
     wanted: WantedDigest,
+    pace: Pace,
 }
 
 impl Checked {
     fn new(app: Arc<App>, body: Body, wanted: WantedDigest) -> Self {
         let digest = wanted.0.is_some().then(Sha256::new);
-        Self { app, body: body.into_data_stream(), digest, wanted }
+        Self { app, body: body.into_data_stream(), digest, wanted, pace: Pace::new() }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin + 'static {
         Box::pin(futures::stream::unfold(Some(self), async |state| {
             let mut state = state?;
             let clock = Arc::clone(&state.app.env.clock);
-            let Ok(chunk) = timeout(clock.as_ref(), BODY_IDLE, state.body.next()).await else {
-                return Some((Err(BodyStalled.into()), None));
+            let (asked, left) = (clock.monotonic(), state.pace.left());
+            let Ok(chunk) = timeout(clock.as_ref(), left, state.body.next()).await else {
+                return Some((Err(TooSlow.into()), None));
             };
             match chunk {
                 Some(Ok(chunk)) => {
+                    state.pace.came(chunk.len(), clock.monotonic().saturating_sub(asked));
                     state.app.metrics.received_bytes.inc_by(chunk.len() as u64);
                     if let Some(digest) = &mut state.digest {
                         digest.update(&chunk);
@@ -257,4 +263,28 @@ pub(crate) fn write_problem(error: WriteError) -> Problem {
         | WriteError::Stopped => Kind::Internal,
     };
     Problem::new(kind, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::MOST_REQUESTS;
+
+    #[test]
+    fn writes_leave_most_places_to_reads_and_give_theirs_back() {
+        const { assert!(MOST_WRITES * 4 <= MOST_REQUESTS) };
+        let places = Semaphore::new(MOST_WRITES);
+        let mut held: Vec<_> = (0..MOST_WRITES).map(|_| place(&places).unwrap()).collect();
+        assert_eq!(place(&places).unwrap_err().kind, Kind::Overloaded);
+        held.pop();
+        assert!(place(&places).is_ok());
+    }
+
+    #[test]
+    fn a_body_that_comes_too_slowly_is_incomplete() {
+        let problem = body_problem(BoxError::from(TooSlow).as_ref());
+        assert_eq!(problem.kind, Kind::BodyIncomplete);
+        let expected = "the body came slower than 65536 bytes/s for 30 s; nothing was certified";
+        assert_eq!(problem.detail, expected);
+    }
 }
