@@ -66,7 +66,10 @@ impl App {
             let detail = "send the header Authorization: Bearer TOKEN";
             Problem::new(Kind::Unauthenticated, detail)
         })?;
-        self.authenticator.authenticate(token.trim()).await.map_err(|error| refusal(&error))
+        self.authenticator
+            .authenticate(&self.env, token.trim())
+            .await
+            .map_err(|error| refusal(&error))
     }
 
     /// Lets the request through if its sender may do this; before anything is looked up.

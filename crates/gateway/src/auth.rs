@@ -2,15 +2,21 @@
 //! tokens.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::time::Duration;
 
-use floe_env::{Disk, read_file};
+use floe_env::{Disk, Env, Work, compute, read_file};
 use floe_model::{BlobName, Hash, Namespace, hash};
 use futures::future::BoxFuture;
 use subtle::ConstantTimeEq as _;
+use tokio::sync::Mutex;
 
 /// Bytes a file of tokens may have.
 const LARGEST_TOKEN_FILE_BYTES: u64 = 1024 * 1024;
+/// For how long what it says is believed.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
+
+const UNKNOWN: AuthError = AuthError::Unauthenticated("the bearer token is unknown");
 
 /// Somebody whose token was accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +77,11 @@ pub enum AuthError {
 /// Decides over requests of applications.
 pub trait Authenticator: Send + Sync {
     /// Who has this bearer token.
-    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<User, AuthError>>;
+    fn authenticate<'a>(
+        &'a self,
+        env: &'a Env,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<User, AuthError>>;
 
     /// Whether the user may do this.
     fn authorize<'a>(
@@ -84,11 +94,22 @@ pub trait Authenticator: Send + Sync {
 }
 
 /// Bearer tokens from a file, one line each: `TOKEN USER [NAMESPACE …]`; `#` starts a comment.
-/// Without namespaces a user may use all. The file is read again whenever its text has changed.
+/// Without namespaces a user may use all. What the file says counts for a second; for a token that
+/// is not in it, the file is read again at once, but no more often than once a second either.
 pub struct TokenFile {
     disk: Arc<dyn Disk>,
     path: PathBuf,
-    parsed: Mutex<Option<(Hash, Arc<Vec<Grant>>)>>,
+    /// Held while the file is read: others wait for the result.
+    known: Mutex<Known>,
+}
+
+/// What was read last, and when.
+#[derive(Default)]
+struct Known {
+    grants: Option<Result<Arc<Vec<Grant>>, AuthError>>,
+    read_at: Duration,
+    /// When it was read for the sake of an unknown token.
+    searched_at: Option<Duration>,
 }
 
 struct Grant {
@@ -99,23 +120,66 @@ struct Grant {
 impl TokenFile {
     /// The tokens in the file at `path`.
     pub fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
-        Self { disk, path, parsed: Mutex::new(None) }
+        Self { disk, path, known: Mutex::default() }
     }
 
-    fn grants(&self) -> Result<Arc<Vec<Grant>>, AuthError> {
-        let text = read_file(self.disk.as_ref(), &self.path, LARGEST_TOKEN_FILE_BYTES)
-            .map_err(|error| AuthError::Unavailable(format!("{}: {error}", self.path.display())))?;
-        let digest = hash(&[&text]);
-        let mut parsed = self.parsed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((known, grants)) = parsed.as_ref()
-            && *known == digest
-        {
-            return Ok(Arc::clone(grants));
+    async fn find(&self, env: &Env, token: &str) -> Result<User, AuthError> {
+        let digest = hash(&[token.as_bytes()]);
+        let asked = env.clock.monotonic();
+        let found = find(&self.grants(env, None).await?, &digest);
+        if let Some(user) = found {
+            return Ok(user);
         }
-        let grants = Arc::new(parse(&text).map_err(AuthError::Unavailable)?);
-        *parsed = Some((digest, Arc::clone(&grants)));
-        Ok(grants)
+        // It may have been added since the file was read.
+        find(&self.grants(env, Some(asked)).await?, &digest).ok_or(UNKNOWN)
     }
+
+    /// What the file says; at `unknown_at` a token was not in it.
+    async fn grants(
+        &self,
+        env: &Env,
+        unknown_at: Option<Duration>,
+    ) -> Result<Arc<Vec<Grant>>, AuthError> {
+        let mut known = self.known.lock().await;
+        let now = env.clock.monotonic();
+        let is_old = |at: Duration| now.saturating_sub(at) >= BELIEVED_FOR;
+        let search = unknown_at.is_some_and(|unknown_at| known.read_at < unknown_at)
+            && known.searched_at.is_none_or(is_old);
+        if search {
+            known.searched_at = Some(now);
+        }
+        match &known.grants {
+            Some(grants) if !search && !is_old(known.read_at) => grants.clone(),
+            _ => self.read_again(env, &mut known).await,
+        }
+    }
+
+    async fn read_again(&self, env: &Env, known: &mut Known) -> Result<Arc<Vec<Grant>>, AuthError> {
+        let at = env.clock.monotonic();
+        let (disk, path) = (Arc::clone(&self.disk), self.path.clone());
+        let read = move || {
+            let text = read_file(disk.as_ref(), &path, LARGEST_TOKEN_FILE_BYTES)
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            parse(&text)
+        };
+        let read = compute(env.compute.as_ref(), Work::Foreground, read).await;
+        let grants = read.unwrap_or_else(|stopped| Err(stopped.to_string()));
+        let grants = grants.map(Arc::new).map_err(AuthError::Unavailable);
+        known.read_at = at;
+        known.grants = Some(grants.clone());
+        grants
+    }
+}
+
+/// All are compared, in constant time: how long it takes says nothing about a token.
+fn find(grants: &[Grant], digest: &Hash) -> Option<User> {
+    let mut found = None;
+    for grant in grants {
+        if bool::from(grant.token.0.ct_eq(&digest.0)) {
+            found = Some(grant.user.clone());
+        }
+    }
+    found
 }
 
 fn parse(text: &[u8]) -> Result<Vec<Grant>, String> {
@@ -140,19 +204,12 @@ fn parse_grant(line: &str) -> Result<Grant, String> {
 }
 
 impl Authenticator for TokenFile {
-    fn authenticate<'a>(&'a self, token: &'a str) -> BoxFuture<'a, Result<User, AuthError>> {
-        Box::pin(async move {
-            let grants = self.grants()?;
-            let digest = hash(&[token.as_bytes()]);
-            // All are compared, in constant time: how long it takes says nothing about a token.
-            let mut found = None;
-            for grant in grants.iter() {
-                if bool::from(grant.token.0.ct_eq(&digest.0)) {
-                    found = Some(grant.user.clone());
-                }
-            }
-            found.ok_or(AuthError::Unauthenticated("the bearer token is unknown"))
-        })
+    fn authenticate<'a>(
+        &'a self,
+        env: &'a Env,
+        token: &'a str,
+    ) -> BoxFuture<'a, Result<User, AuthError>> {
+        Box::pin(self.find(env, token))
     }
 
     fn authorize<'a>(
@@ -178,16 +235,4 @@ impl Authenticator for TokenFile {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_file_names_users_and_namespaces() {
-        let grants = parse(b"# comment\n\nsecret anna\nother ci shop web\n").unwrap();
-        assert_eq!(grants.len(), 2);
-        assert_eq!(grants[0].user, User { name: "anna".into(), namespaces: None });
-        assert_eq!(grants[1].user.namespaces.as_ref().unwrap().len(), 2);
-        assert!(parse(b"secret\n").err().unwrap().starts_with("line 1"));
-        assert!(parse(b"ok anna\nsecret ci Shop\n").err().unwrap().starts_with("line 2"));
-    }
-}
+mod tests;
