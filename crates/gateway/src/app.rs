@@ -99,19 +99,32 @@ fn refusal(error: &AuthError) -> Problem {
 
 /// The routes of applications.
 pub(crate) fn router(app: Arc<App>) -> Router {
+    routes().layer(middleware::from_fn_with_state(Arc::clone(&app), around)).with_state(app)
+}
+
+fn routes() -> Router<Arc<App>> {
     let one = get(blobs::read).head(blobs::read).put(put::put).delete(blobs::delete);
-    Router::new()
+    let router = Router::new()
         .route("/v1/namespaces/{namespace}/blobs", get(blobs::list))
         .route("/v1/namespaces/{namespace}/blobs/{name}", one)
         .route("/v1/namespaces/{namespace}/blobs/{name}/status", get(blobs::blob_status))
-        .route("/v1/status", get(status::committee))
-        .fallback(unknown_path)
-        .layer(middleware::from_fn_with_state(Arc::clone(&app), around))
-        .with_state(app)
+        .route("/v1/status", get(status::committee));
+    refusing(router)
+}
+
+/// What no route serves is a problem like any other.
+fn refusing<S: Clone + Send + Sync + 'static>(router: Router<S>) -> Router<S> {
+    router.fallback(unknown_path).method_not_allowed_fallback(unknown_method)
 }
 
 async fn unknown_path(request: Request) -> Problem {
     Problem::new(Kind::NotFound, format!("there is nothing at {}", request.uri().path()))
+}
+
+/// Allow, which says what is possible, is added by the router.
+async fn unknown_method(request: Request) -> Problem {
+    let detail = format!("{} cannot be done at {}", request.method(), request.uri().path());
+    Problem::new(Kind::MethodNotAllowed, detail)
 }
 
 /// Counts and dresses every answer.
@@ -179,4 +192,55 @@ where
 /// JSON with a status.
 pub(crate) fn json(status: http::StatusCode, body: &impl serde::Serialize) -> Response {
     (status, axum::Json(serde_json::to_value(body).unwrap_or_default())).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use futures::executor::block_on;
+    use http::{Method, StatusCode};
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn answer(method: Method, path: &str) -> (StatusCode, HeaderMap, Vec<u8>) {
+        let routes = Router::new().route("/blob", get(async || "bytes").put(async || "written"));
+        let request = http::Request::builder().method(method).uri(path);
+        let request = request.body(Body::empty()).unwrap();
+        let answer = block_on(refusing(routes).oneshot(request)).unwrap();
+        let (head, body) = answer.into_parts();
+        let body = block_on(body.collect()).unwrap().to_bytes();
+        (head.status, head.headers, body.to_vec())
+    }
+
+    #[test]
+    fn what_no_route_serves_is_a_problem() {
+        let nothing = (StatusCode::NOT_FOUND, "not-found");
+        let unable = (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed");
+        let table = [
+            (Method::GET, "/nowhere", nothing),
+            (Method::POST, "/nowhere", nothing),
+            (Method::HEAD, "/nowhere", nothing),
+            (Method::POST, "/blob", unable),
+            (Method::DELETE, "/blob", unable),
+            (Method::OPTIONS, "/blob", unable),
+        ];
+        for (method, path, (status, slug)) in table {
+            let (found, headers, body) = answer(method.clone(), path);
+            assert_eq!(found, status, "{method} {path}");
+            assert_eq!(headers["content-type"], "application/problem+json", "{method} {path}");
+            let allow = headers.get("allow").map(|value| value.to_str().unwrap());
+            let expected = (status == unable.0).then_some("GET,HEAD,PUT");
+            assert_eq!(allow, expected, "{method} {path}");
+            if method == Method::HEAD {
+                assert!(body.is_empty(), "an answer to HEAD has no body");
+                continue;
+            }
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(body["type"], format!("https://floe.dev/problems/{slug}"));
+            assert_eq!(body["status"], status.as_u16());
+        }
+        assert_eq!(answer(Method::HEAD, "/blob").0, StatusCode::OK);
+    }
 }

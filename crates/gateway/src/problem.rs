@@ -15,6 +15,8 @@ pub(crate) enum Kind {
     Forbidden,
     /// No such blob.
     NotFound,
+    /// There is something, but not for this method.
+    MethodNotAllowed,
     /// The name holds other bytes.
     ContentDiffers,
     /// An unfinished write of other bytes holds the name.
@@ -58,6 +60,11 @@ impl Kind {
             }
             Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
             Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such blob"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "method-not-allowed",
+                "This method is of no use here",
+            ),
             Self::ContentDiffers => {
                 (StatusCode::CONFLICT, "content-differs", "The name holds other bytes")
             }
