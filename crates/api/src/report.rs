@@ -21,7 +21,7 @@ pub enum ServingState {
     Checking,
     /// Everything.
     Serving,
-    /// Its volume is not the one that the epoch record names: identity and report only.
+    /// Its volume is not the one that the epoch record names, or is an old copy: identity only.
     Refusing,
     /// It is shutting down.
     Stopping,
