@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use floe_api::ErrorCode;
 use floe_env::BoxFuture;
 use floe_model::FeedPosition;
 use floe_store::State;
 use futures::future::join_all;
 
 use crate::node::Node;
+use crate::pull::push_chain;
 use crate::worker::{Step, Worker};
 
 /// How long to wait before those are asked again that did not answer.
@@ -34,8 +36,17 @@ async fn check(node: &Arc<Node>) -> Result<Step, String> {
     let unasked = node.gate.unasked(&epoch.record, &node.me.node);
     let asked = epoch.peers().filter(|(_, target)| unasked.contains(&target.node));
     let asks = asked.map(|(_, target)| async move {
-        let answer = node.peers.cursor(&target, node.me.node.clone()).await.ok()?;
-        Some((target.node, answer.value.position))
+        match node.peers.cursor(&target, node.me.node.clone()).await {
+            Ok(answer) => Some((target.node, answer.value.position)),
+            Err(error) => {
+                // Its feed is not read before the check has passed, and without the chain it never
+                // answers: two such nodes would wait for each other for ever.
+                if error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::NeedEpoch) {
+                    push_chain(node, &target);
+                }
+                None
+            }
+        }
     });
     let answers = join_all(asks).await;
     for (peer, cursor) in answers.into_iter().flatten() {

@@ -116,6 +116,7 @@ impl Pull {
         let epoch = self.node.epoch().map_err(|error| error.to_string())?;
         if self.node.gate.standing().may_speak().is_err() {
             // An old copy that reads what it has forgotten would look as if it had not.
+            // A peer without the chain is helped by the check itself.
             return Ok(Step::Throttled(CHECKING_PAUSE));
         }
         let after = self.start().await?;
@@ -165,26 +166,9 @@ impl Pull {
             self.at_head = false;
         }
         if error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::NeedEpoch) {
-            self.push_chain();
+            push_chain(&self.node, &self.peer);
         }
         Err(format!("change feed: {error}"))
-    }
-
-    /// The peer has missed its epoch record: it gets the chain from here.
-    fn push_chain(&self) {
-        let (node, peer) = (Arc::clone(&self.node), self.peer.clone());
-        let push = async move {
-            let pushed = match routes::known_chain(&node).await {
-                Ok(chain) => {
-                    node.peers.push_epoch(&peer, &chain).await.map_err(|it| it.to_string())
-                }
-                Err(error) => Err(error.to_string()),
-            };
-            if let Err(error) = pushed {
-                tracing::debug!(%peer, error, "a peer does not take the chain of epoch records");
-            }
-        };
-        self.node.env.spawn.spawn("push-epoch", Box::pin(push)).detach();
     }
 
     /// Takes the entries over; a step if that must wait.
@@ -342,6 +326,21 @@ impl Pull {
         self.node.gate.set_caught_up();
         Ok(())
     }
+}
+
+/// The peer has missed its epoch record: it gets the chain from here.
+pub(crate) fn push_chain(node: &Arc<Node>, peer: &Target) {
+    let (from, peer) = (Arc::clone(node), peer.clone());
+    let push = async move {
+        let pushed = match routes::known_chain(&from).await {
+            Ok(chain) => from.peers.push_epoch(&peer, &chain).await.map_err(|it| it.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = pushed {
+            tracing::debug!(%peer, error, "a peer does not take the chain of epoch records");
+        }
+    };
+    node.env.spawn.spawn("push-epoch", Box::pin(push)).detach();
 }
 
 /// How far an answer leads. Its entries must rise from where it was asked for, and there must be
