@@ -43,6 +43,7 @@ pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidec
         .context("make the directory with floe committee init first")?;
     let config = floe_sidecar::Config {
         committee: file.committee,
+        operator: file.operator,
         node: file.node.clone(),
         incarnation: file.incarnation,
         tls: read_tls(disk, dir)?,

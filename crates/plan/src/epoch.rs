@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use floe_model::keys::NodePublicKey;
+use floe_model::keys::{NodePublicKey, RegistrarPublicKey};
 use floe_model::record::{NO_PARENT, RegistrarRole};
 use floe_model::{
     CommitteeId, EpochNumber, EpochRecord, Incarnation, NodeName, RecordHash, ShardIndex,
@@ -22,6 +22,8 @@ pub struct Identity {
     pub volume: VolumeId,
     /// The key on the volume.
     pub key: NodePublicKey,
+    /// The operator's key, as this node was told at its start: nobody else begins the chain.
+    pub operator: RegistrarPublicKey,
 }
 
 /// A record may be accepted.
@@ -42,6 +44,12 @@ pub enum Violation {
     /// The signing key is not an operator's.
     #[error("epoch record {0} is signed by a key that it does not name as the operator's")]
     Signer(EpochNumber),
+    /// Record 0 is somebody else's.
+    #[error(
+        "epoch record 0 is signed by another operator than the one that this node was started \
+         with: take it from this committee's own operator"
+    )]
+    OtherOperator,
     /// Only record 0 begins a chain.
     #[error("a chain begins with epoch record 0, not {0}")]
     Number(EpochNumber),
@@ -234,7 +242,7 @@ fn check_shards(record: &EpochRecord) -> Result<(), Violation> {
 }
 
 /// Whether this node accepts the record. Children of record 0 are not accepted yet: record 0 only,
-/// and only where it names this very volume.
+/// only of the operator whom this node was told, and only where it names this very volume.
 pub fn accept(
     accepted: Option<&EpochRecord>,
     me: &Identity,
@@ -254,6 +262,9 @@ pub fn accept(
     }
     if record.committee != me.committee {
         return Err(Violation::OtherCommittee { found: record.committee, own: me.committee });
+    }
+    if record.number == EpochNumber(0) && offered.key != me.operator {
+        return Err(Violation::OtherOperator);
     }
     check_genesis(offered)?;
     names_me(record, me)?;

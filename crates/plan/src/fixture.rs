@@ -101,6 +101,7 @@ pub(crate) fn identity(name: &str) -> Identity {
         incarnation: member.incarnation,
         volume: member.volume,
         key: member.key,
+        operator: operator().public(),
     }
 }
 

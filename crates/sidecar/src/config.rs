@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use floe_api::TlsIdentity;
+use floe_model::keys::RegistrarPublicKey;
 use floe_model::{CommitteeId, Incarnation, NodeName};
 
 /// Bounds of a storage node, in bytes.
@@ -43,6 +44,8 @@ impl Default for Limits {
 pub struct Config {
     /// The committee it belongs to.
     pub committee: CommitteeId,
+    /// The operator's key: whose record 0 is believed.
+    pub operator: RegistrarPublicKey,
     /// Its name.
     pub node: NodeName,
     /// Which of its volumes.

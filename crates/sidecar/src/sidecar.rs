@@ -194,7 +194,7 @@ fn node(
     let metrics = Arc::new(metrics);
     let limits = config.limits;
     Ok(Node {
-        me: routes::identity_of(&store),
+        me: routes::identity_of(&store, config.operator),
         limits,
         store: Arc::new(store),
         peers: NodeClient::new(env, &config.tls, TransportLimits::default())?,

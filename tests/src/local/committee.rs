@@ -266,6 +266,7 @@ impl Node {
         let env = Env { disk: Arc::clone(&disk) as Arc<dyn Disk>, ..real_env(2).unwrap() };
         let config = Config {
             committee: trust.committee(),
+            operator: trust.operator_key().public(),
             node,
             incarnation,
             tls,

@@ -32,6 +32,7 @@ pub(super) async fn storage_node(world: Arc<World>, node: NodeName) -> turmoil::
     }
     let config = floe_sidecar::Config {
         committee: world.committee(),
+        operator: world.keys().operator.public(),
         incarnation: Incarnation(0),
         tls: world.identity(node.as_str()).clone(),
         listen: everywhere(NODE_PORT),

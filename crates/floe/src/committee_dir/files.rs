@@ -34,6 +34,8 @@ pub(super) struct CommitteeFile {
 pub(crate) struct NodeFile {
     /// Whose.
     pub(crate) committee: CommitteeId,
+    /// The operator's key: whose record 0 is believed.
+    pub(crate) operator: RegistrarPublicKey,
     /// Which node.
     pub(crate) node: NodeName,
     /// Which of its volumes.

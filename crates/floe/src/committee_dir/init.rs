@@ -55,6 +55,7 @@ impl CommitteeDir {
             let address = after(file.first_address, position)?;
             anyhow::Ok(NodeFile {
                 committee: trust.committee(),
+                operator: trust.operator_key().public(),
                 node: node_name(position)?,
                 incarnation: Incarnation(0),
                 listen: SocketAddr::new(address, INTERNAL_PORT),

@@ -1,6 +1,7 @@
 //! The record checker: one row per invariant, and who accepts what.
 
 use floe_model::Geometry;
+use floe_model::keys::RegistrarKey;
 use proptest::prelude::*;
 
 use super::*;
@@ -74,6 +75,10 @@ fn a_node_accepts_only_the_record_that_names_its_volume() {
         (Identity { volume: VolumeId([9; 16]), ..me.clone() }, other("volume")),
         (Identity { key: key("a", 3).public(), ..me.clone() }, other("key")),
         (
+            Identity { operator: RegistrarKey::from_seed(&[77; 32]).public(), ..me.clone() },
+            Violation::OtherOperator,
+        ),
+        (
             Identity { node: node("e"), ..me.clone() },
             Violation::NotMember { number: EpochNumber(0), node: node("e") },
         ),
@@ -116,7 +121,7 @@ fn no_child_comes_before_record_0() {
 fn a_stranger_cannot_sign_record_0_over() {
     let mut record = four();
     record.members[3] = member("d", 7, &[3]);
-    let stranger = floe_model::keys::RegistrarKey::from_seed(&[1; 32]);
+    let stranger = RegistrarKey::from_seed(&[1; 32]);
     let mut offered = signed(record);
     offered.signature = stranger.sign(&SignedRecord::statement(&offered.record));
     assert_eq!(check_genesis(&offered), Err(Violation::Signature(EpochNumber(0))));

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use floe_api::messages::{Chain, ChainLink};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
+use floe_model::keys::RegistrarPublicKey;
 use floe_model::{Acceptance, CommitProof, SignedRecord};
 use floe_plan::epoch::{Accept, Identity, Violation, accept};
 use floe_store::{Entry, State};
@@ -120,9 +121,10 @@ async fn verified_proof(node: &Node, link: &ChainLink) -> Result<Option<CommitPr
 
 fn refused(node: &Node, violation: &Violation) -> ApiError {
     let code = match violation {
-        Violation::Signature(_) | Violation::Signer(_) | Violation::Possession(_) => {
-            ErrorCode::StatementInvalid
-        }
+        Violation::Signature(_)
+        | Violation::Signer(_)
+        | Violation::OtherOperator
+        | Violation::Possession(_) => ErrorCode::StatementInvalid,
         Violation::Accepted { .. } => ErrorCode::NeedEpoch,
         Violation::OtherVolume { .. }
         | Violation::NotMember { .. }
@@ -146,7 +148,7 @@ fn view_of(me: &Identity, state: &State) -> Result<Option<Epoch>, Violation> {
 }
 
 /// The volume as decisions see it.
-pub(crate) fn identity_of(store: &floe_store::Store) -> Identity {
+pub(crate) fn identity_of(store: &floe_store::Store, operator: RegistrarPublicKey) -> Identity {
     let volume = store.identity();
     Identity {
         committee: volume.committee,
@@ -154,5 +156,6 @@ pub(crate) fn identity_of(store: &floe_store::Store) -> Identity {
         incarnation: volume.incarnation,
         volume: volume.volume,
         key: volume.key,
+        operator,
     }
 }

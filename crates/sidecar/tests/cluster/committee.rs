@@ -71,6 +71,11 @@ impl Authority {
     }
 }
 
+/// The key that every node is told.
+fn operator_key() -> RegistrarKey {
+    RegistrarKey::from_seed(&[1; 32])
+}
+
 fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
@@ -86,6 +91,7 @@ impl Cluster {
             let name: NodeName = format!("node-{at}").parse().unwrap();
             let mut config = Config {
                 committee: ID,
+                operator: operator_key().public(),
                 node: name.clone(),
                 incarnation: Incarnation(0),
                 tls: authority.leaf(Role::Node, name.as_str()),
@@ -99,9 +105,12 @@ impl Cluster {
                 (running.addresses().api, running.addresses().metrics);
             nodes.push(Node { name, config, running: Some(running) });
         }
+        for node in &nodes {
+            copy(&node.config.volume_dir, &blank(&node.config));
+        }
         let operator = authority.leaf(Role::Operator, "steward");
         let operator = NodeClient::new(&env, &operator, TransportLimits::default()).unwrap();
-        let keys = (RegistrarKey::from_seed(&[1; 32]), RegistrarKey::from_seed(&[2; 32]));
+        let keys = (operator_key(), RegistrarKey::from_seed(&[2; 32]));
         let (record, chain) = genesis(&operator, &nodes, shards, &keys).await;
         let gateway = authority.leaf(Role::Gateway, "gateway");
         let calls = NodeClient::new(&env, &gateway, TransportLimits::default()).unwrap();
@@ -250,6 +259,25 @@ impl Cluster {
 
     pub(crate) fn slivers(&self, node: usize) -> Vec<PathBuf> {
         files(&self.nodes[node].config.volume_dir.join("slivers"))
+    }
+}
+
+/// The volume as it was before record 0: its node has its identity, and nothing else.
+pub(crate) fn blank(config: &Config) -> PathBuf {
+    config.volume_dir.with_extension("blank")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the test copies real files from outside")]
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(&from, &to).unwrap();
+        }
     }
 }
 

@@ -6,7 +6,11 @@ mod inconsistent;
 mod refusals;
 
 use committee::Cluster;
+use floe_api::messages::{Chain, ChainLink};
+use floe_model::SignedRecord;
 use floe_model::frame::{Frame, write_frame};
+use floe_model::keys::RegistrarKey;
+use floe_model::record::RegistrarRole;
 use floe_sidecar::Sidecar;
 
 /// Bytes that no two offsets share.
@@ -202,4 +206,59 @@ async fn a_second_upload_revives_a_blob_that_nobody_can_read() {
 #[expect(clippy::disallowed_methods, reason = "the test removes real files from outside")]
 fn remove(path: &std::path::Path) {
     std::fs::remove_file(path).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_0_of_another_operator_is_refused() {
+    let mut cluster = Cluster::start(4, 4).await;
+    cluster.stop(0).await;
+    let empty = tempfile::tempdir().unwrap();
+    cluster.nodes[0].config.volume_dir = empty.path().join("volume");
+    cluster.restart(0).await;
+    let target = floe_api::Target::from(&cluster.record.members[0]);
+    let identity = cluster.calls.identity(&target).await.unwrap().value;
+    // In order in every way: only whose it is, the node cannot see from the record itself.
+    let mut record = cluster.record.clone();
+    let member = &mut record.members[0];
+    (member.volume, member.key) = (identity.volume, identity.key);
+    member.possession = identity.possession;
+    let foreign = RegistrarKey::from_seed(&[77; 32]);
+    for registrar in &mut record.registrars {
+        if registrar.role == RegistrarRole::Operator {
+            registrar.key = foreign.public();
+        }
+    }
+    let signature = foreign.sign(&SignedRecord::statement(&record));
+    let record = SignedRecord { record, key: foreign.public(), signature };
+    assert_eq!(floe_plan::epoch::check_genesis(&record), Ok(()));
+    let chain = Chain { links: vec![ChainLink { record, proof: None }] };
+    let refused = cluster.calls.push_epoch(&target, &chain).await.unwrap_err();
+    let refusal = refused.refusal().unwrap();
+    assert_eq!(refusal.code, floe_api::ErrorCode::StatementInvalid);
+    assert!(refusal.detail.contains("another operator"), "{refusal}");
+    let identity = cluster.calls.identity(&target).await.unwrap().value;
+    assert_eq!(identity.genesis, None);
+    cluster.stop(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_alone_has_the_chain_brings_it_to_all() {
+    let mut cluster = Cluster::start(4, 4).await;
+    for node in 0..4 {
+        cluster.crash(node).await;
+    }
+    for node in 1..4 {
+        cluster.nodes[node].config.volume_dir = committee::blank(&cluster.nodes[node].config);
+    }
+    // Node 0 waits for the others' cursors, and they cannot tell any before they have the chain.
+    for node in 0..4 {
+        cluster.restart(node).await;
+    }
+    let all = async {
+        for node in 0..4 {
+            cluster.ready(node).await;
+        }
+    };
+    let patience = std::time::Duration::from_mins(1);
+    floe_env::timeout(&*cluster.env.clock, patience, all).await.unwrap();
 }

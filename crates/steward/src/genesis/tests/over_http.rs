@@ -31,16 +31,18 @@ struct FakeNode {
 }
 
 impl FakeNode {
-    fn new(committee: CommitteeId, node: &str) -> Self {
+    fn new(trust: &Trust, node: &str) -> Self {
+        let (committee, operator) = (trust.committee(), trust.operator_key().public());
         let key = node_key(node);
         let volume = VolumeId([node.as_bytes()[0]; 16]);
         let (node, incarnation) = (name(node), Incarnation(0));
-        let identity = Identity { committee, node, incarnation, volume, key: key.public() };
+        let identity =
+            Identity { committee, node, incarnation, volume, key: key.public(), operator };
         Self { identity, key, chain: Mutex::default() }
     }
 
     fn report(&self) -> IdentityReport {
-        let Identity { committee, node, incarnation, volume, key } = self.identity.clone();
+        let Identity { committee, node, incarnation, volume, key, .. } = self.identity.clone();
         let statement = possession_statement(&committee, &node, incarnation, &volume, &key);
         let possession = self.key.prove_possession(&statement);
         let chain = self.chain.lock().unwrap();
@@ -108,7 +110,7 @@ impl World {
     }
 
     async fn start(&mut self, node: &'static str) {
-        let fake = Arc::new(FakeNode::new(self.trust.committee(), node));
+        let fake = Arc::new(FakeNode::new(&self.trust, node));
         let leaf = self.trust.leaf(&*self.env.clock, Role::Node, node, Incarnation(0), &[]);
         let acceptor = leaf.unwrap().acceptor(Arc::clone(&self.env.clock)).unwrap();
         let listener = self.env.net.listen("127.0.0.1:0".parse().unwrap()).await.unwrap();
