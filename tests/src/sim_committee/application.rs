@@ -86,7 +86,9 @@ impl<'a> Application<'a> {
             .method(method)
             .uri(format!("/v1/namespaces/{NAMESPACE}/blobs/{name}"))
             .header(header::HOST, &self.gateway)
-            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
+            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            // A gateway believes its last answer for 10 s, whatever another one deleted since.
+            .header(header::CACHE_CONTROL, "no-cache");
         if let Some(range) = range {
             request = request.header(header::RANGE, range);
         }
