@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use floe_api::NodeClient;
 use floe_env::Env;
+use floe_model::Timestamp;
 use floe_model::keys::RegistrarKey;
-use floe_model::{NodeName, Timestamp};
 
 use crate::budget::{Budget, Rooms};
 use crate::committee::Committee;
@@ -49,7 +49,6 @@ impl Client {
             committee,
             health: Health::default(),
             observer: Arc::new(NoObserver),
-            without: None,
             followed: Mutex::default(),
         };
         Self {
@@ -63,13 +62,6 @@ impl Client {
     #[must_use]
     pub fn observed_by(self, observer: Arc<dyn Observer>) -> Self {
         let peers = self.peers.rebuilt(|peers| peers.observer = observer);
-        Self { peers: Arc::new(peers), ..self }
-    }
-
-    /// The same client, never reading from `node`: for a node that reads for itself.
-    #[must_use]
-    pub fn without(self, node: NodeName) -> Self {
-        let peers = self.peers.rebuilt(|peers| peers.without = Some(node));
         Self { peers: Arc::new(peers), ..self }
     }
 

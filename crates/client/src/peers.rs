@@ -32,8 +32,6 @@ pub(crate) struct Peers {
     pub(crate) committee: Arc<Committee>,
     pub(crate) health: Health,
     pub(crate) observer: Arc<dyn Observer>,
-    /// Is never read from.
-    pub(crate) without: Option<NodeName>,
     /// When a node's chain was asked for last.
     pub(crate) followed: Mutex<BTreeMap<NodeName, Duration>>,
 }
@@ -47,7 +45,6 @@ impl Peers {
             committee: Arc::clone(&self.committee),
             health: Health::default(),
             observer: Arc::clone(&self.observer),
-            without: self.without.clone(),
             followed: Mutex::default(),
         };
         change(&mut peers);

@@ -92,20 +92,6 @@ impl Client {
         Ok(parts.flat_map(pieces).boxed())
     }
 
-    /// Reads one whole extent, for a node that rebuilds what it lacks.
-    pub async fn read_extent(
-        &self,
-        blob: BlobId,
-        length: u64,
-        extent: ExtentIndex,
-    ) -> Result<Bytes, ReadError> {
-        let reader = self.reader(blob, length, (ReadCheck::Default, Work::Repair)).await?;
-        let whole = reader.layout().extent_bytes(extent);
-        let weight = weight(&reader, extent, &whole);
-        let _held = self.rooms().reading.hold(weight.saturating_mul(READING_FACTOR)).await;
-        reader.read(extent, whole).await
-    }
-
     async fn reader(
         &self,
         blob: BlobId,

@@ -111,7 +111,7 @@ impl ExtentReader {
                 let pair = floe_model::PairIndex(pair);
                 let shard = geometry.shard_of_pair(metadata.first_stripe(), pair);
                 let owner = self.record.members.get(self.record.owner(shard)?)?;
-                (self.peers.without.as_ref() != Some(&owner.node)).then(|| owner.clone())
+                Some(owner.clone())
             })
             .collect();
         let full = geometry.full_stripe_bytes();

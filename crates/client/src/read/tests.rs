@@ -140,15 +140,3 @@ async fn too_few_slivers_are_an_error_that_says_how_many() {
     let error = get(&client, &claim, 0..10, ReadCheck::Default).await.unwrap_err();
     assert!(matches!(error, ReadError::NoMetadata { .. }), "{error}");
 }
-
-#[tokio::test]
-async fn one_extent_for_a_node_that_rebuilds_not_asking_itself() {
-    let fleet = four();
-    let client = fleet.client(Budget::default()).without("node-1".parse().unwrap());
-    let full = fleet.cast.record.geometry.full_extent_bytes();
-    let bytes = content(full + 1234);
-    let claim = put(&client, &bytes).await.body;
-    fleet.set(1, Mode::Lying);
-    let last = client.read_extent(claim.blob, claim.length, ExtentIndex(1)).await.unwrap();
-    assert!(last == bytes[full..]);
-}
