@@ -19,7 +19,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
@@ -43,6 +43,9 @@ pub enum Security {
 pub struct Limits {
     /// Connections at a time; those beyond are closed at once.
     pub most_connections: usize,
+    /// TLS handshakes at a time; a connection that comes on top waits. They have places of their own:
+    /// whoever opens connections and says nothing takes none from requests.
+    pub most_handshakes: usize,
     /// How long the TLS handshake may take.
     pub handshake_timeout: Duration,
     /// How long the head of a request may take, and how long a connection may be without one.
@@ -59,6 +62,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             most_connections: 1024,
+            most_handshakes: 128,
             handshake_timeout: Duration::from_secs(5),
             header_timeout: Duration::from_secs(30),
             write_stall_timeout: Duration::from_secs(30),
@@ -102,23 +106,27 @@ pub async fn serve<S, B>(
     B::Error: Into<BoxError>,
 {
     let places = Arc::new(Semaphore::new(limits.most_connections));
+    let handshakes = Arc::new(Semaphore::new(limits.most_handshakes));
     let (stop, stopped) = watch::channel(false);
     let clock = Arc::clone(&env.clock);
     let connections = Connections { clock: Arc::clone(&clock), security, service, limits, stopped };
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = tokio::select! {
+        // Those beyond wait in the listener's backlog: a burst of honest ones is not turned away.
+        let next = async {
+            let handshake = Arc::clone(&handshakes).acquire_owned().await;
+            (handshake, listener.accept().await)
+        };
+        let (handshake, accepted) = tokio::select! {
             biased;
             () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
+            next = next => next,
         };
+        let Ok(handshake) = handshake else { break };
         match accepted {
             Ok((stream, address)) => {
-                let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-                    tracing::warn!(%address, "too many connections, closing this one");
-                    continue;
-                };
-                let run = connections.clone().run(stream, address).map(|()| drop(place));
+                let run =
+                    connections.clone().run(stream, address, (handshake, Arc::clone(&places)));
                 env.spawn.spawn("api-serve", run.boxed()).detach();
             }
             Err(error) => {
@@ -156,7 +164,13 @@ where
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    async fn run(self, stream: BoxStream, address: SocketAddr) {
+    /// The connection's place among requests is taken once it is known who is there.
+    async fn run(
+        self,
+        stream: BoxStream,
+        address: SocketAddr,
+        (handshaking, places): (OwnedSemaphorePermit, Arc<Semaphore>),
+    ) {
         let mut stopped = self.stopped.clone();
         let clock = Arc::clone(&self.clock);
         let handshake =
@@ -167,7 +181,14 @@ where
             _ = stopped.wait_for(|stopped| *stopped) => return,
         };
         match secured {
-            Ok(Ok((stream, peer))) => self.serve(stream, peer, address).await,
+            Ok(Ok((stream, peer))) => {
+                drop(handshaking);
+                let Ok(_place) = places.try_acquire_owned() else {
+                    tracing::warn!(%address, "too many connections, closing this one");
+                    return;
+                };
+                self.serve(stream, peer, address).await;
+            }
             Ok(Err(reason)) => tracing::debug!(%address, reason, "connection refused"),
             Err(elapsed) => tracing::debug!(%address, %elapsed, "no TLS handshake"),
         }

@@ -147,6 +147,44 @@ async fn a_handshake_that_does_not_end_ends_the_connection() {
     assert_eq!(read_all(&env, &mut reader).await, "");
 }
 
+#[tokio::test]
+async fn silent_connections_take_no_place_from_requests() {
+    let (env, ca) = (env(), crate::testing::Ca::new());
+    let identity = ca.identity(&crate::testing::peer(crate::role::Role::Node, "a"));
+    let security = Security::Tls(identity.acceptor(Arc::clone(&env.clock)).unwrap());
+    let handshake_timeout = Duration::from_secs(3600);
+    let limits =
+        Limits { most_connections: 1, most_handshakes: 3, handshake_timeout, ..Limits::default() };
+    let server = Running::start(&env, loopback(), security, limits, capped).await;
+    let silent = [dial(&env, &server).await, dial(&env, &server).await];
+    let transport = crate::transport::Transport::new(
+        &env,
+        &ca.identity(&crate::testing::peer(crate::role::Role::Gateway, "b")),
+        crate::transport::TransportLimits::default(),
+    );
+    let (transport, target) = (transport.unwrap(), server.target("a"));
+    let call = || {
+        let request = Request::get("/").body(Bytes::new()).unwrap();
+        transport.call(&target, request, 1024, HANGS)
+    };
+    assert!(call().await.unwrap().status().is_success(), "two are silent, one place is free");
+    // A third silent one, and no handshake is left: another connection waits until one ends.
+    let third = dial(&env, &server).await;
+    assert!(call().await.unwrap().status().is_success(), "the one that is known goes on");
+    drop(transport);
+    let newcomer = crate::transport::Transport::new(
+        &env,
+        &ca.identity(&crate::testing::peer(crate::role::Role::Gateway, "c")),
+        crate::transport::TransportLimits::default(),
+    );
+    let newcomer = newcomer.unwrap();
+    let request = Request::get("/").body(Bytes::new()).unwrap();
+    let waiting = newcomer.call(&target, request, 1024, HANGS);
+    let ended = async { drop((silent, third)) };
+    let (answer, ()) = futures::join!(waiting, ended);
+    assert!(answer.unwrap().status().is_success());
+}
+
 /// A server whose answers wait, and the means to see them begin and to let them end.
 async fn waiting(env: &Env, limits: Limits) -> (Running, Arc<Notify>, Arc<Notify>) {
     let (begun, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
