@@ -1,5 +1,7 @@
 //! Encoding stripe after stripe in the same memory.
 
+use std::ops::Range;
+
 use floe_model::{Axis, StripeId};
 
 use crate::code::{Code, Extender};
@@ -11,6 +13,9 @@ use crate::stripe::EncodedStripe;
 
 /// Bytes of symbols that are made to be hashed and forgotten, at a time: they stay in cache.
 const BATCH_BYTES: usize = 1024 * 1024;
+/// Up to so many bytes below the data are made first and then hashed in one run, so that no lane stays
+/// empty; more are hashed while they are in cache.
+const SMALL_BYTES: usize = 2 * BATCH_BYTES;
 
 /// Encodes stripes, one after the other, and allocates nothing for one that is no larger than one
 /// before. One for each thread: it holds about one stripe's expansion.
@@ -141,18 +146,19 @@ impl Encoder {
         let left = Rows::of_data(data, source);
         self.leaves.resize(shards * shards, [0; 32]);
         let below_bytes = (shards - rows) * columns * shape.symbol_bytes();
-        let hashed_left = if is_kept || below_bytes <= BATCH_BYTES {
-            below.reshape(shards - rows, columns, shape.symbol_bytes());
-            left.extend_down(0..columns, &mut self.down, below)?;
+        let is_small = below_bytes <= SMALL_BYTES;
+        let below_rows = if is_kept || is_small { shards - rows } else { 0 };
+        below.reshape(below_rows, columns, shape.symbol_bytes());
+        let hashed_left = if is_small {
+            left.extend_down(0..columns, &mut self.down, below, 0)?;
             0
         } else {
-            below.reshape(0, columns, shape.symbol_bytes());
-            self.hash_below(shape, left, 0..columns, 0)?;
+            self.hash_below(shape, left, 0..columns, (0, is_kept.then_some(&mut *below)))?;
             columns
         };
         let first = batch_columns(shape).min(shards - columns);
         self.batch.reshape(shards - rows, first, shape.symbol_bytes());
-        Rows::from(&*right).extend_down(0..first, &mut self.down, &mut self.batch)?;
+        Rows::from(&*right).extend_down(0..first, &mut self.down, &mut self.batch, 0)?;
         let symbol_bytes = shape.symbol_bytes();
         let lower = (0..shards - rows).flat_map(|row| {
             let left = if hashed_left == 0 { below.row(row) } else { &[] };
@@ -168,7 +174,7 @@ impl Encoder {
                 self.leaves[place] = leaf;
             }
         });
-        self.hash_below(shape, Rows::from(&*right), first..shards - columns, columns)?;
+        self.hash_below(shape, Rows::from(&*right), first..shards - columns, (columns, None))?;
         let primary = self.trees.roots(self.leaves.iter().copied(), shards);
         metadata.set_roots(Axis::Primary, primary);
         let by_column =
@@ -179,23 +185,27 @@ impl Encoder {
     }
 
     /// Makes and hashes what lies below some columns of `upper`, whose first one is column `offset` of
-    /// the matrix.
+    /// the matrix; leaves it in `kept`, if there is one, in the same columns.
     fn hash_below(
         &mut self,
         shape: StripeShape,
         upper: Rows<'_>,
-        columns: std::ops::Range<usize>,
-        offset: usize,
+        columns: Range<usize>,
+        (offset, mut kept): (usize, Option<&mut Quadrant>),
     ) -> Result<(), CodecError> {
         let (rows, shards) = (shape.rows(), usize::from(shape.shards()));
         for first in columns.clone().step_by(batch_columns(shape)) {
             let batch = first..columns.end.min(first + batch_columns(shape));
-            self.batch.reshape(shards - rows, batch.len(), shape.symbol_bytes());
-            upper.extend_down(batch.clone(), &mut self.down, &mut self.batch)?;
-            let symbols = self.batch.bytes.chunks_exact(shape.symbol_bytes());
+            let (made, at) = if let Some(kept) = &mut kept {
+                (&mut **kept, first)
+            } else {
+                self.batch.reshape(shards - rows, batch.len(), shape.symbol_bytes());
+                (&mut self.batch, 0)
+            };
+            upper.extend_down(batch.clone(), &mut self.down, made, at)?;
             let mut places = (rows..shards)
                 .flat_map(|row| batch.clone().map(move |column| row * shards + offset + column));
-            self.trees.hash_leaves(symbols, |leaf| {
+            self.trees.hash_leaves(made.symbols(at..at + batch.len()), |leaf| {
                 if let Some(place) = places.next() {
                     self.leaves[place] = leaf;
                 }

@@ -34,6 +34,12 @@ impl Quadrant {
         self.bytes.chunks_exact(self.row_bytes())
     }
 
+    /// The symbols of some columns, row by row.
+    pub(crate) fn symbols(&self, columns: Range<usize>) -> impl Iterator<Item = &[u8]> {
+        let range = columns.start * self.symbol_bytes..columns.end * self.symbol_bytes;
+        self.rows().flat_map(move |row| row[range.clone()].chunks_exact(self.symbol_bytes))
+    }
+
     /// The symbols of one column, from top to bottom.
     pub(crate) fn column(&self, column: usize) -> impl Iterator<Item = &[u8]> {
         let at = column * self.symbol_bytes;
@@ -88,25 +94,27 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// The quadrant below some columns.
+    /// What lies below some columns, to column `at` of `below` and those after it.
     pub(crate) fn extend_down(
         self,
         columns: Range<usize>,
         down: &mut Down,
         below: &mut Quadrant,
+        at: usize,
     ) -> Result<(), CodecError> {
         let range = columns.start * self.symbol_bytes..columns.end * self.symbol_bytes;
-        let row_bytes = range.len();
         let upper = |row: usize| &self.row(row)[range.clone()];
+        let (pitch, at) = (below.row_bytes(), at * self.symbol_bytes);
         if is_packed(self.symbol_bytes) {
-            let place = |row| row * row_bytes;
-            return down.extender.extend(row_bytes, upper, &mut below.bytes, place);
+            let place = |row| row * pitch + at;
+            return down.extender.extend(range.len(), upper, &mut below.bytes, place);
         }
+        let row_bytes = range.len();
         down.upper.resize(down.rows * row_bytes, 0);
         for (row, packed) in down.upper.chunks_exact_mut(row_bytes).enumerate() {
             pack_into(upper(row), self.symbol_bytes, packed);
         }
-        down.below.resize(below.bytes.len(), 0);
+        down.below.resize(below.bytes.len() / pitch * row_bytes, 0);
         let packed = &down.upper;
         down.extender.extend(
             row_bytes,
@@ -114,9 +122,9 @@ impl<'a> Rows<'a> {
             &mut down.below,
             |row| row * row_bytes,
         )?;
-        let rows = below.bytes.chunks_exact_mut(row_bytes);
+        let rows = below.bytes.chunks_exact_mut(pitch);
         for (packed, row) in down.below.chunks_exact(row_bytes).zip(rows) {
-            unpack_into(packed, self.symbol_bytes, row);
+            unpack_into(packed, self.symbol_bytes, &mut row[at..at + row_bytes]);
         }
         Ok(())
     }
