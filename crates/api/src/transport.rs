@@ -70,8 +70,9 @@ impl Default for TransportLimits {
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(5),
-            idle_timeout: Duration::from_secs(10),
-            most_idle_per_target: 8,
+            // Servers close connections after 30 s without a request.
+            idle_timeout: Duration::from_secs(25),
+            most_idle_per_target: 32,
             most_idle: 256,
         }
     }

@@ -152,7 +152,7 @@ async fn silent_connections_take_no_place_from_requests() {
     let (env, ca) = (env(), crate::testing::Ca::new());
     let identity = ca.identity(&crate::testing::peer(crate::role::Role::Node, "a"));
     let security = Security::Tls(identity.acceptor(Arc::clone(&env.clock)).unwrap());
-    let handshake_timeout = Duration::from_secs(3600);
+    let handshake_timeout = Duration::from_hours(1);
     let limits =
         Limits { most_connections: 1, most_handshakes: 3, handshake_timeout, ..Limits::default() };
     let server = Running::start(&env, loopback(), security, limits, capped).await;

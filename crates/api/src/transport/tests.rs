@@ -296,3 +296,9 @@ async fn all_waiting_is_by_the_environments_clock() {
     let read = tokio::io::AsyncReadExt::read(&mut silent, &mut byte).await.unwrap();
     assert_eq!((read, waited()), (0, 3_615_000));
 }
+
+#[test]
+fn a_client_drops_connections_before_servers_do() {
+    let servers = Limits::default().header_timeout;
+    assert!(TransportLimits::default().idle_timeout < servers);
+}
