@@ -128,6 +128,7 @@ impl SimDisk {
 
     /// A copy of the disk as it is now, no process on it: what a snapshot or a careful reader gets.
     /// Its operations are noted in `log`.
+    #[must_use]
     pub fn fork(&self, name: &str, log: &EventLog) -> Self {
         let copy = Self::new(name, self.lock_state().capacity_bytes, log);
         copy.become_copy(&self.lock_state().tree);
