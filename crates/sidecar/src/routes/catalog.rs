@@ -8,7 +8,7 @@ use floe_api::messages::{
 };
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
-use floe_model::{BlobName, Claim, FeedPosition, NamespaceUid, NodeName, Release};
+use floe_model::{BlobName, FeedPosition, NamespaceUid, NodeName};
 use floe_store::State;
 
 use super::{Answer, ok};
@@ -21,30 +21,23 @@ const PAGE_BYTES: usize = 1 << 20;
 const STATEMENT_BYTES: usize = 2048;
 
 /// What a reader needs of a name. A claim that a release in the same answer covers is left out: the
-/// reader would only strike it out again, for all answers alike.
+/// reader would only strike it out again, for all answers alike. No release is left out: one of an
+/// older object may be all that ends a claim of its id that another gateway signed with a clock
+/// that was ahead.
 fn statements(state: &State, namespace: &NamespaceUid, name: &BlobName) -> Vec<NameStatement> {
-    let releases: Vec<_> = state.releases_of_name(namespace, name).collect();
-    let releases = newest(&releases, |release| &release.body);
-    let is_live = |claim: &Claim| !releases.iter().any(|release| release.body.covers(claim));
-    let live = state.claims_of_name(namespace, name).filter(|(claim, _)| is_live(&claim.body));
+    let live = state
+        .claims_of_name(namespace, name)
+        .filter(|(claim, _)| state.covering_release(&claim.body).is_none());
     let claims = live.map(|(claim, certificate)| {
         NameStatement::Certified(Box::new(CertifiedClaim {
             claim: claim.as_ref().clone(),
             certificate: certificate.as_ref().clone(),
         }))
     });
-    let releases =
-        releases.iter().map(|release| NameStatement::Release(Box::new(release.as_ref().clone())));
+    let releases = state
+        .releases_of_name(namespace, name)
+        .map(|release| NameStatement::Release(Box::new(release.as_ref().clone())));
     claims.chain(releases).collect()
-}
-
-/// The releases of one name that no other makes needless. One of an object created earlier than
-/// another's covers nothing that the other does not: its own claim was created when it says, like
-/// every claim of that id, and so before the other's. Of objects created in the same millisecond
-/// each ends its own claim alone, so all of them stay.
-fn newest<T: Clone>(releases: &[T], body: impl Fn(&T) -> &Release) -> Vec<T> {
-    let last = releases.iter().map(|release| body(release).created).max();
-    releases.iter().filter(|release| Some(body(release).created) == last).cloned().collect()
 }
 
 /// Answers [`floe_api::Route::Resolve`].
@@ -123,58 +116,4 @@ pub(super) async fn changes(
 pub(super) async fn cursor(node: &Arc<Node>, of: NodeName) -> Answer {
     let position = node.read(move |state| state.cursor(&of)).await?;
     ok(&CursorAnswer { position })
-}
-
-#[cfg(test)]
-mod tests {
-    use floe_model::{BlobId, ClaimId, ContentPolicy, Timestamp};
-
-    use super::*;
-
-    fn release(id: u8, created: u64) -> Release {
-        Release {
-            claim: ClaimId([id; 16]),
-            namespace_uid: NamespaceUid([1; 16]),
-            name: "name".parse().unwrap(),
-            created: Timestamp(created),
-            signed: Timestamp(100),
-        }
-    }
-
-    fn claim(id: u8, created: u64) -> Claim {
-        Claim {
-            claim: ClaimId([id; 16]),
-            namespace: "tests".parse().unwrap(),
-            namespace_uid: NamespaceUid([1; 16]),
-            name: "name".parse().unwrap(),
-            blob: BlobId([id; 32]),
-            length: 1,
-            policy: ContentPolicy { content_type: String::new(), sha256: [0; 32] },
-            created: Timestamp(created),
-            signed: Timestamp(created),
-        }
-    }
-
-    #[test]
-    fn the_releases_left_cover_what_all_of_them_cover() {
-        // Objects 0 to 5, the last three of one millisecond, any of them released.
-        let created = [10, 20, 30, 40, 40, 40];
-        for released in 0..1_u32 << created.len() {
-            let all: Vec<Release> = (0_u8..)
-                .zip(created)
-                .filter(|(id, _)| released >> id & 1 == 1)
-                .map(|(id, created)| release(id, created))
-                .collect();
-            let left = newest(&all, |release| release);
-            let covered = |by: &[Release], claim: &Claim| by.iter().any(|it| it.covers(claim));
-            for (id, created) in (0_u8..).zip(created) {
-                let claim = claim(id, created);
-                assert_eq!(covered(&left, &claim), covered(&all, &claim), "{released:b} {id}");
-            }
-            // What a name without a live claim is said to have had last.
-            let last = |of: &[Release]| of.iter().map(|it| (it.created, it.claim)).max();
-            assert_eq!(last(&left), last(&all));
-            assert!(left.len() <= 3, "{left:?}");
-        }
-    }
 }
