@@ -1,5 +1,6 @@
 //! `cargo xtask bench NAME`: figures of real processes on this machine.
 
+mod codec;
 mod data_path;
 mod drive;
 mod figures;
@@ -29,6 +30,8 @@ pub(crate) struct Options {
 /// The benches.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Name {
+    /// Encoding, decoding, rebuilding and verifying, beside their parts alone; writes docs/performance.md
+    Codec,
     /// PUT, GET and healing with seven nodes (n = 10) and a gateway on loopback
     DataPath,
 }
@@ -42,6 +45,7 @@ impl Name {
 /// Measures and prints.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let rounds: Vec<Figures> = match options.name {
+        Name::Codec => return codec::run(workspace, options.quick, options.json),
         Name::DataPath => data_path::run(workspace, options.quick)?,
     };
     let figures = medians(&rounds);
