@@ -148,8 +148,13 @@ fn exit_codes() {
     ends_with(&run(guess, b""), 4, &["unauthenticated"]);
     let tokens = fs::read_to_string(committee.tokens()).unwrap();
     fs::write(committee.tokens(), format!("{tokens}shop-token ci shop\n")).unwrap();
-    let foreign = ["ls", "default", "--token", "shop-token"];
-    ends_with(&floe(&foreign, b""), 4, &["forbidden"]);
+    // After a token that it did not know, the gateway looks into the file once a second.
+    let foreign = wait_for("a new token counts", Duration::from_secs(10), || {
+        let output = floe(&["ls", "default", "--token", "shop-token"], b"");
+        let unknown = String::from_utf8_lossy(&output.stderr).contains("unauthenticated");
+        if unknown { Err(format!("{output:?}")) } else { Ok(output) }
+    });
+    ends_with(&foreign, 4, &["forbidden"]);
 
     committee.kill_nodes(&[1, 2]);
     ends_with(&floe(&["put", "more", "-"], b"more"), 3, &["write-quorum-missing", "2", "3"]);
