@@ -3,7 +3,7 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`write`] | bytes in: extents are encoded, sent, confirmed, certified, acknowledged |
+//! | [`mod@write`] | bytes in: extents are encoded, sent, confirmed, certified, acknowledged |
 //! | [`read`] | bytes out: fetched, verified against the id, decoded, in order |
 //! | [`resolution`], [`names`] | which claim a name stands for: the decision is pure |
 //! | [`ending`] | releasing and closing claims |

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`trust`] | committee id, CA and registrar keys, made once; TLS leaves |
 //! | [`record_log`] | where records are put before anyone hears of them, so that no number is used twice |
-//! | [`genesis`] | observed identities → adopt, propose, or wait for whom; then push, gather, tell |
+//! | [`mod@genesis`] | observed identities → adopt, propose, or wait for whom; then push, gather, tell |
 
 pub mod genesis;
 pub mod record_log;
