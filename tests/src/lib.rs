@@ -10,6 +10,7 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
+mod held_slivers;
 pub mod local;
 pub mod process;
 pub mod sim;

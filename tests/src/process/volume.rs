@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use floe_env::{OsRandom, RealDisk};
-use floe_model::{CommitteeId, Incarnation, NodeName, Unverified};
-use floe_redstuff::{ExtentMetadata, verify_sliver};
-use floe_store::{Expected, KeyState, State, Store};
+use floe_model::{CommitteeId, Incarnation, NodeName};
+use floe_store::{Expected, State, Store};
+
+use crate::held_slivers::check_slivers;
 
 /// What was found on a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +43,7 @@ pub fn inspect(volume: &Path, copy: &Path, committee: CommitteeId, node: &NodeNa
         .unwrap_or_else(|error| panic!("{node}: {error}"));
     store.read(|state| check_confirmed(state, node));
     let inspected =
-        Inspected { slivers: check_slivers(&store, node), removed: store.corrupt_slivers() };
+        Inspected { slivers: check_slivers(&store, node, false), removed: store.corrupt_slivers() };
     drop(store);
     fs::remove_dir_all(copy).unwrap();
     inspected
@@ -62,32 +63,4 @@ fn check_confirmed(state: &State, node: &NodeName) {
             claim.bindings
         );
     }
-}
-
-fn check_slivers(store: &Store, node: &NodeName) -> usize {
-    let held = store.read(|state| {
-        let of_key = |(key, under): (_, &KeyState)| {
-            let each = under.extents().map(|(extent, known)| {
-                (key, extent, known.shape(), known.held().collect::<Vec<_>>())
-            });
-            each.collect::<Vec<_>>()
-        };
-        state.keys().flat_map(of_key).collect::<Vec<_>>()
-    });
-    let mut checked = 0;
-    for (key, extent, shape, slivers) in held {
-        let bytes = store.metadata(key, extent).unwrap().expect("metadata is in the log");
-        let metadata = ExtentMetadata::parse(shape, &bytes).unwrap();
-        for (pair, axis) in slivers {
-            let index = shape.geometry().sliver_of_pair(axis, pair);
-            let read = store.read_sliver(key, extent, pair, axis, 0..shape.sliver_bytes(axis));
-            let Some(bytes) = read.unwrap() else {
-                panic!("{node}: {axis} {pair} of extent {extent} under {key} is corrupt");
-            };
-            let verified = verify_sliver(&metadata, axis, index, Unverified::new(bytes));
-            assert!(verified.is_ok(), "{node}: extent {extent} under {key}: {:?}", verified.err());
-            checked += 1;
-        }
-    }
-    checked
 }

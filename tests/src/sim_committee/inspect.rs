@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use floe_model::{
     BlobId, ClaimId, EpochRecord, Incarnation, NodeName, RecordHash, ShardIndex, Timestamp,
-    Unverified,
 };
-use floe_redstuff::{ExtentMetadata, verify_sliver};
-use floe_store::{Expected, KeyState, State, Store};
+use floe_store::{Expected, State, Store};
 
 use super::World;
 use super::world::DIR;
+use crate::held_slivers::check_slivers;
 use crate::sim::{EventLog, SimDisk, SimRandom};
 
 /// What a volume holds.
@@ -79,35 +78,6 @@ fn check_confirmed(store: &Store, node: &NodeName, record: &EpochRecord, shards:
             }
         }
     });
-}
-
-/// I3: whole or absent.
-fn check_slivers(store: &Store, node: &NodeName, is_lying: bool) -> usize {
-    let held = store.read(|state| {
-        let of_key = |(key, under): (_, &KeyState)| {
-            let each = under.extents().map(|(extent, known)| {
-                (key, extent, known.shape(), known.held().collect::<Vec<_>>())
-            });
-            each.collect::<Vec<_>>()
-        };
-        state.keys().flat_map(of_key).collect::<Vec<_>>()
-    });
-    let mut checked = 0;
-    for (key, extent, shape, slivers) in held {
-        let bytes = store.metadata(key, extent).unwrap().expect("metadata is in the log");
-        let metadata = ExtentMetadata::parse(shape, &bytes).unwrap();
-        for (pair, axis) in slivers {
-            let index = shape.geometry().sliver_of_pair(axis, pair);
-            let read = store.read_sliver(key, extent, pair, axis, 0..shape.sliver_bytes(axis));
-            let Some(bytes) = read.unwrap() else {
-                panic!("{node}: {axis} {pair} of extent {extent} under {key} is corrupt");
-            };
-            let verified = verify_sliver(&metadata, axis, index, Unverified::new(bytes));
-            assert!(is_lying || verified.is_ok(), "{node}: {extent} under {key}: {verified:?}");
-            checked += usize::from(verified.is_ok());
-        }
-    }
-    checked
 }
 
 fn contents(state: &State, record: &EpochRecord, shards: &[ShardIndex], slivers: usize) -> Volume {
