@@ -10,7 +10,7 @@ use floe_redstuff::{
     prove_inconsistent, rebuild_sliver, verify_sliver,
 };
 
-use crate::naive::{Tree, root};
+use crate::plain::Tree;
 use crate::sample::{Draw, Sample, borrow};
 use crate::slow;
 
@@ -46,7 +46,7 @@ impl Lie {
     }
 
     fn metadata(&self) -> Verified<ExtentMetadata> {
-        let root = |axis, index| root(&self.expansion(axis, index));
+        let root = |axis, index| Tree::new(&self.expansion(axis, index)).root();
         let pairs = (0..self.shards()).flat_map(|pair| {
             let secondary = self.shards() - 1 - pair;
             [root(Axis::Primary, pair).0, root(Axis::Secondary, secondary).0]

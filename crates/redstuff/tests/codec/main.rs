@@ -1,13 +1,13 @@
-//! The codec from outside: round trips, refusals, and vectors of our own.
+//! The codec from outside: the plain definition, round trips, refusals and lies.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod lies;
 mod naive;
+mod plain;
 mod properties;
 mod refusals;
 mod sample;
-mod vectors;
 
 /// Whether to take the time for rare cases.
 fn slow() -> bool {

@@ -1,9 +1,9 @@
 //! What the lemmas promise, for any blob and any admissible set.
 
-use floe_model::{Axis, ExtentShape, Geometry, Unverified};
+use floe_model::{Axis, BlobLayout, ExtentShape, Geometry, Unverified};
 use floe_redstuff::{
-    ExtentMetadata, ReadCheck, SymbolProof, check_decoded, crossing_symbols, decode_extent,
-    prove_symbols, rebuild_sliver, verify_sliver, verify_symbols,
+    ExtentMetadata, Manifest, ReadCheck, SymbolProof, check_decoded, crossing_symbols, decode_extent,
+    prove_symbols, rebuild_sliver, stripe_id, verify_sliver, verify_symbols,
 };
 use proptest::prelude::*;
 
@@ -40,6 +40,15 @@ fn samples() -> impl Strategy<Value = (Sample, Draw)> {
         let length = geometry.rows() * geometry.columns() * scale + rest;
         (Sample::new(geometry, length, seed), Draw(seed ^ 1))
     })
+}
+
+#[test]
+fn the_pinned_id_of_the_reference() {
+    let geometry = Geometry::of_shards(10).unwrap();
+    let id = stripe_id(geometry, b"walrus blob id v1 regression test").unwrap();
+    assert_eq!(id.to_string(), "RcU82Mwf-CFkv1LaI_2qcpANwpGUuG3TMwnVzZxD2kY");
+    let manifest = Manifest::new(BlobLayout::new(geometry, 33), vec![id]).unwrap();
+    assert_eq!((manifest.id().0, manifest.encode()), (id.0, id.0.to_vec()));
 }
 
 fn decodes_from_random_slivers(sample: &Sample, draw: &mut Draw) {
