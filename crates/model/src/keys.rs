@@ -1,6 +1,8 @@
 //! Keys and signatures: BLS12-381 (min-pk) for nodes, Ed25519 for registrars.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::{PoisonError, RwLock};
 
 use blst::BLST_ERROR;
 use blst::min_pk::{AggregateSignature, PublicKey, SecretKey, Signature};
@@ -10,6 +12,12 @@ use zeroize::Zeroizing;
 /// The ciphersuite of the IETF draft, with proof of possession.
 const SIGN_DOMAIN: &[u8] = b"BLS_SIG_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
 const POSSESSION_DOMAIN: &[u8] = b"BLS_POP_BLS12381G2_XMD:SHA-256_SSWU_RO_POP_";
+
+/// Node keys that were read before. To read one costs a tenth of checking a signature; a committee's
+/// few come again with every certificate. A pure function's results: nobody sees what is in here.
+static KEYS_READ: RwLock<BTreeMap<NodePublicKey, PublicKey>> = RwLock::new(BTreeMap::new());
+/// More than all committees of one process have.
+const MOST_KEYS_READ: usize = 4096;
 
 /// A key or a signature that is none, or that does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -126,7 +134,17 @@ impl NodeKey {
 
 impl NodePublicKey {
     fn point(&self) -> Result<PublicKey, KeyError> {
-        PublicKey::key_validate(&self.0).map_err(|_| KeyError::Malformed("node public key"))
+        if let Some(&point) = KEYS_READ.read().unwrap_or_else(PoisonError::into_inner).get(self) {
+            return Ok(point);
+        }
+        let point = PublicKey::key_validate(&self.0);
+        let point = point.map_err(|_| KeyError::Malformed("node public key"))?;
+        let mut read = KEYS_READ.write().unwrap_or_else(PoisonError::into_inner);
+        if read.len() >= MOST_KEYS_READ {
+            read.clear();
+        }
+        read.insert(*self, point);
+        Ok(point)
     }
 
     /// Checks one node's signature.
@@ -247,6 +265,17 @@ mod tests {
         assert_eq!(node(2).public().verify(b"statement", &signature), Err(KeyError::Mismatch));
         assert!(key.public().verify_possession(b"statement", &signature).is_err());
         assert!(NodePublicKey([0; 48]).verify(b"statement", &signature).is_err());
+    }
+
+    #[test]
+    fn a_key_that_was_read_before_is_the_same_key_and_none_stays_none() {
+        let (key, other) = (node(3), node(4));
+        let none = NodePublicKey([0xff; 48]);
+        for _ in 0..2 {
+            assert_eq!(key.public().point().unwrap().to_bytes(), key.public().0);
+            assert_eq!(other.public().point().unwrap().to_bytes(), other.public().0);
+            assert_eq!(none.point(), Err(KeyError::Malformed("node public key")));
+        }
     }
 
     #[test]
