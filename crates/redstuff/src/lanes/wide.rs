@@ -4,12 +4,12 @@
 //! Closures that take or give registers are avoided: one that is not inlined is compiled without the
 //! instructions, and everything crawls.
 
-#![expect(clippy::inline_always, reason = "what is not inlined is compiled without AVX-512")]
+use std::arch::x86_64::{
+    __m512i, _mm512_add_epi64, _mm512_ror_epi64, _mm512_set1_epi64, _mm512_shuffle_i64x2,
+    _mm512_unpackhi_epi64, _mm512_unpacklo_epi64, _mm512_xor_si512,
+};
 
-use std::arch::x86_64::__m512i;
-
-use pulp::NullaryFnOnce;
-use pulp::x86::V4;
+use fearless_simd::{Avx512, Level, SimdBase, SimdFrom, kernel, u8x64};
 
 use super::WIDE;
 
@@ -43,34 +43,28 @@ const ORDER: [[usize; 16]; 10] = [
 const EVEN: i32 = 0b10_00_10_00;
 const ODD: i32 = 0b11_01_11_01;
 
-/// Whether this machine has AVX-512.
+/// Whether this machine has AVX-512, as processors have it since Ice Lake and Zen 4.
 pub(super) fn is_available() -> bool {
-    V4::is_available()
+    Level::new().as_avx512().is_some()
 }
 
 /// `H(kind ‖ input)` of each; `None` without AVX-512, or if the inputs differ in length.
 pub(super) fn hash(kind: u8, inputs: &[&[u8]; WIDE]) -> Option<[[u8; 32]; WIDE]> {
-    let simd = V4::try_new()?;
+    let simd = Level::new().as_avx512()?;
     if inputs.iter().any(|input| input.len() != inputs[0].len()) {
         return None;
     }
-    Some(simd.vectorize(Hashing { lanes: Wide(simd), kind, inputs }))
+    Some(hash_equal(simd, kind, inputs))
 }
 
-struct Hashing<'a> {
-    lanes: Wide,
-    kind: u8,
-    inputs: &'a [&'a [u8]; WIDE],
-}
-
-impl NullaryFnOnce for Hashing<'_> {
-    type Output = [[u8; 32]; WIDE];
-
-    #[inline(always)]
-    fn call(self) -> Self::Output {
-        let Self { lanes, kind, inputs } = self;
+kernel! {
+    /// The inputs are equally long.
+    fn hash_equal(simd: Avx512, kind: u8, inputs: &[&[u8]; WIDE]) -> [[u8; 32]; WIDE] {
         let bytes = inputs[0].len();
-        let mut state = IV.map(splat);
+        let mut state = [_mm512_set1_epi64(0); WIDE];
+        for (state, iv) in state.iter_mut().zip(IV) {
+            *state = splat(iv);
+        }
         state[0] = splat(IV[0] ^ PARAMETERS);
         // The byte that comes first shifts all others: blocks begin one byte early in the input.
         let mut at = bytes.min(BLOCK_BYTES - 1);
@@ -78,28 +72,29 @@ impl NullaryFnOnce for Hashing<'_> {
             block[0] = kind;
             block[1..=at].copy_from_slice(&input[..at]);
         });
-        lanes.compress(&mut state, &head.each_ref(), at + 1, at == bytes);
+        compress(simd, &mut state, &head.each_ref(), at + 1, at == bytes);
         while bytes - at > BLOCK_BYTES {
             let blocks: [&[u8; BLOCK_BYTES]; WIDE] = std::array::from_fn(|lane| {
                 inputs[lane][at..].first_chunk().unwrap_or(&[0; BLOCK_BYTES])
             });
             at += BLOCK_BYTES;
-            lanes.compress(&mut state, &blocks, at + 1, false);
+            compress(simd, &mut state, &blocks, at + 1, false);
         }
         if at < bytes {
             let rest = bytes - at;
             let tail = padded(inputs, |input, block| block[..rest].copy_from_slice(&input[at..]));
-            lanes.compress(&mut state, &tail.each_ref(), bytes + 1, true);
+            compress(simd, &mut state, &tail.each_ref(), bytes + 1, true);
         }
-        lanes.transpose(&state).map(|state| {
-            let [first, second] = pulp::cast::<__m512i, [[u8; 32]; 2]>(state);
-            let _ = second;
-            first
-        })
+        let mut hashes = [[0; 32]; WIDE];
+        for (hash, state) in hashes.iter_mut().zip(transpose(&state)) {
+            let bytes = u8x64::simd_from(simd, state).to_array();
+            hash.copy_from_slice(&bytes[..32]);
+        }
+        hashes
     }
 }
 
-#[inline(always)]
+#[inline]
 fn padded(
     inputs: &[&[u8]; WIDE],
     fill: impl Fn(&[u8], &mut [u8; BLOCK_BYTES]),
@@ -111,146 +106,141 @@ fn padded(
     })
 }
 
-#[inline(always)]
+#[target_feature(enable = "avx512f")]
+#[inline]
 fn splat(word: u64) -> __m512i {
-    pulp::cast([word; WIDE])
+    _mm512_set1_epi64(word.cast_signed())
 }
 
-#[derive(Clone, Copy)]
-struct Wide(V4);
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn turn<const BITS: i32>(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_ror_epi64::<BITS>(_mm512_xor_si512(a, b))
+}
 
-impl Wide {
-    #[inline(always)]
-    fn add(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_add_epi64(a, b)
+/// One block of each lane; `counted` bytes of it were hashed with this block.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn compress(
+    simd: Avx512,
+    state: &mut [__m512i; 8],
+    blocks: &[&[u8; BLOCK_BYTES]; WIDE],
+    counted: usize,
+    is_last: bool,
+) {
+    let words = load(simd, blocks);
+    let mut iv = IV;
+    iv[4] ^= counted as u64;
+    if is_last {
+        iv[6] = !iv[6];
     }
+    let mut v = [state[0]; 16];
+    for word in 0..8 {
+        v[word] = state[word];
+        v[word + 8] = splat(iv[word]);
+    }
+    round::<0>(&mut v, &words);
+    round::<1>(&mut v, &words);
+    round::<2>(&mut v, &words);
+    round::<3>(&mut v, &words);
+    round::<4>(&mut v, &words);
+    round::<5>(&mut v, &words);
+    round::<6>(&mut v, &words);
+    round::<7>(&mut v, &words);
+    round::<8>(&mut v, &words);
+    round::<9>(&mut v, &words);
+    round::<0>(&mut v, &words);
+    round::<1>(&mut v, &words);
+    for (word, state) in state.iter_mut().enumerate() {
+        *state = _mm512_xor_si512(*state, _mm512_xor_si512(v[word], v[word + 8]));
+    }
+}
 
-    #[inline(always)]
-    fn xor(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_xor_si512(a, b)
-    }
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn round<const ROUND: usize>(v: &mut [__m512i; 16], words: &[__m512i; 16]) {
+    let order = const { &ORDER[ROUND] };
+    mix::<0, 4, 8, 12>(v, words[order[0]], words[order[1]]);
+    mix::<1, 5, 9, 13>(v, words[order[2]], words[order[3]]);
+    mix::<2, 6, 10, 14>(v, words[order[4]], words[order[5]]);
+    mix::<3, 7, 11, 15>(v, words[order[6]], words[order[7]]);
+    mix::<0, 5, 10, 15>(v, words[order[8]], words[order[9]]);
+    mix::<1, 6, 11, 12>(v, words[order[10]], words[order[11]]);
+    mix::<2, 7, 8, 13>(v, words[order[12]], words[order[13]]);
+    mix::<3, 4, 9, 14>(v, words[order[14]], words[order[15]]);
+}
 
-    #[inline(always)]
-    fn turn<const BITS: i32>(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_ror_epi64::<BITS>(self.xor(a, b))
-    }
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn mix<const A: usize, const B: usize, const C: usize, const D: usize>(
+    v: &mut [__m512i; 16],
+    first: __m512i,
+    second: __m512i,
+) {
+    v[A] = _mm512_add_epi64(_mm512_add_epi64(v[A], v[B]), first);
+    v[D] = turn::<32>(v[D], v[A]);
+    v[C] = _mm512_add_epi64(v[C], v[D]);
+    v[B] = turn::<24>(v[B], v[C]);
+    v[A] = _mm512_add_epi64(_mm512_add_epi64(v[A], v[B]), second);
+    v[D] = turn::<16>(v[D], v[A]);
+    v[C] = _mm512_add_epi64(v[C], v[D]);
+    v[B] = turn::<63>(v[B], v[C]);
+}
 
-    /// One block of each lane; `counted` bytes of it were hashed with this block.
-    #[inline(always)]
-    fn compress(
-        self,
-        state: &mut [__m512i; 8],
-        blocks: &[&[u8; BLOCK_BYTES]; WIDE],
-        counted: usize,
-        is_last: bool,
-    ) {
-        let words = self.load(blocks);
-        let mut iv = IV;
-        iv[4] ^= counted as u64;
-        if is_last {
-            iv[6] = !iv[6];
-        }
-        let mut v: [__m512i; 16] =
-            std::array::from_fn(|word| if word < 8 { state[word] } else { splat(iv[word - 8]) });
-        self.round::<0>(&mut v, &words);
-        self.round::<1>(&mut v, &words);
-        self.round::<2>(&mut v, &words);
-        self.round::<3>(&mut v, &words);
-        self.round::<4>(&mut v, &words);
-        self.round::<5>(&mut v, &words);
-        self.round::<6>(&mut v, &words);
-        self.round::<7>(&mut v, &words);
-        self.round::<8>(&mut v, &words);
-        self.round::<9>(&mut v, &words);
-        self.round::<0>(&mut v, &words);
-        self.round::<1>(&mut v, &words);
-        for (word, state) in state.iter_mut().enumerate() {
-            *state = self.xor(*state, self.xor(v[word], v[word + 8]));
-        }
+/// Word i of every block in register i.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn load(simd: Avx512, blocks: &[&[u8; BLOCK_BYTES]; WIDE]) -> [__m512i; 16] {
+    let none = _mm512_set1_epi64(0);
+    let (mut low, mut high) = ([none; WIDE], [none; WIDE]);
+    for (lane, block) in blocks.iter().enumerate() {
+        let ([first, second], _) = block.as_chunks::<64>() else { continue };
+        low[lane] = u8x64::from_slice(simd, first).into();
+        high[lane] = u8x64::from_slice(simd, second).into();
     }
+    let (low, high) = (transpose(&low), transpose(&high));
+    let mut words = [none; 16];
+    words[..WIDE].copy_from_slice(&low);
+    words[WIDE..].copy_from_slice(&high);
+    words
+}
 
-    #[inline(always)]
-    fn round<const ROUND: usize>(self, v: &mut [__m512i; 16], words: &[__m512i; 16]) {
-        let order = const { &ORDER[ROUND] };
-        self.mix::<0, 4, 8, 12>(v, words[order[0]], words[order[1]]);
-        self.mix::<1, 5, 9, 13>(v, words[order[2]], words[order[3]]);
-        self.mix::<2, 6, 10, 14>(v, words[order[4]], words[order[5]]);
-        self.mix::<3, 7, 11, 15>(v, words[order[6]], words[order[7]]);
-        self.mix::<0, 5, 10, 15>(v, words[order[8]], words[order[9]]);
-        self.mix::<1, 6, 11, 12>(v, words[order[10]], words[order[11]]);
-        self.mix::<2, 7, 8, 13>(v, words[order[12]], words[order[13]]);
-        self.mix::<3, 4, 9, 14>(v, words[order[14]], words[order[15]]);
-    }
+/// Word i of register j becomes word j of register i.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose(rows: &[__m512i; 8]) -> [__m512i; 8] {
+    let [r0, r1, r2, r3, r4, r5, r6, r7] = *rows;
+    let (l0, l1) = (_mm512_unpacklo_epi64(r0, r1), _mm512_unpacklo_epi64(r2, r3));
+    let (l2, l3) = (_mm512_unpacklo_epi64(r4, r5), _mm512_unpacklo_epi64(r6, r7));
+    let (h0, h1) = (_mm512_unpackhi_epi64(r0, r1), _mm512_unpackhi_epi64(r2, r3));
+    let (h2, h3) = (_mm512_unpackhi_epi64(r4, r5), _mm512_unpackhi_epi64(r6, r7));
+    let [c0, c2, c4, c6] = columns(l0, l1, l2, l3);
+    let [c1, c3, c5, c7] = columns(h0, h1, h2, h3);
+    [c0, c1, c2, c3, c4, c5, c6, c7]
+}
 
-    #[inline(always)]
-    fn mix<const A: usize, const B: usize, const C: usize, const D: usize>(
-        self,
-        v: &mut [__m512i; 16],
-        first: __m512i,
-        second: __m512i,
-    ) {
-        v[A] = self.add(self.add(v[A], v[B]), first);
-        v[D] = self.turn::<32>(v[D], v[A]);
-        v[C] = self.add(v[C], v[D]);
-        v[B] = self.turn::<24>(v[B], v[C]);
-        v[A] = self.add(self.add(v[A], v[B]), second);
-        v[D] = self.turn::<16>(v[D], v[A]);
-        v[C] = self.add(v[C], v[D]);
-        v[B] = self.turn::<63>(v[B], v[C]);
-    }
+/// Every second column, from the pairs of words at their places in pairs of rows.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn columns(a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i; 4] {
+    let (upper_even, upper_odd) = (even(a, b), odd(a, b));
+    let (lower_even, lower_odd) = (even(c, d), odd(c, d));
+    [
+        even(upper_even, lower_even),
+        even(upper_odd, lower_odd),
+        odd(upper_even, lower_even),
+        odd(upper_odd, lower_odd),
+    ]
+}
 
-    /// Word i of every block in register i.
-    #[inline(always)]
-    fn load(self, blocks: &[&[u8; BLOCK_BYTES]; WIDE]) -> [__m512i; 16] {
-        let halves = blocks.map(|block| pulp::cast::<[u8; BLOCK_BYTES], [__m512i; 2]>(*block));
-        let low = self.transpose(&halves.map(|[low, _]| low));
-        let high = self.transpose(&halves.map(|[_, high]| high));
-        std::array::from_fn(|word| if word < 8 { low[word] } else { high[word - 8] })
-    }
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn even(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_shuffle_i64x2::<EVEN>(a, b)
+}
 
-    /// Word i of register j becomes word j of register i.
-    #[inline(always)]
-    fn transpose(self, rows: &[__m512i; 8]) -> [__m512i; 8] {
-        let [r0, r1, r2, r3, r4, r5, r6, r7] = *rows;
-        let (l0, l1) = (self.low(r0, r1), self.low(r2, r3));
-        let (l2, l3) = (self.low(r4, r5), self.low(r6, r7));
-        let (h0, h1) = (self.high(r0, r1), self.high(r2, r3));
-        let (h2, h3) = (self.high(r4, r5), self.high(r6, r7));
-        let [c0, c2, c4, c6] = self.columns(l0, l1, l2, l3);
-        let [c1, c3, c5, c7] = self.columns(h0, h1, h2, h3);
-        [c0, c1, c2, c3, c4, c5, c6, c7]
-    }
-
-    /// Every second column, from the pairs of words at their places in pairs of rows.
-    #[inline(always)]
-    fn columns(self, a: __m512i, b: __m512i, c: __m512i, d: __m512i) -> [__m512i; 4] {
-        let (upper_even, upper_odd) = (self.even(a, b), self.odd(a, b));
-        let (lower_even, lower_odd) = (self.even(c, d), self.odd(c, d));
-        [
-            self.even(upper_even, lower_even),
-            self.even(upper_odd, lower_odd),
-            self.odd(upper_even, lower_even),
-            self.odd(upper_odd, lower_odd),
-        ]
-    }
-
-    #[inline(always)]
-    fn low(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_unpacklo_epi64(a, b)
-    }
-
-    #[inline(always)]
-    fn high(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_unpackhi_epi64(a, b)
-    }
-
-    #[inline(always)]
-    fn even(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_shuffle_i64x2::<EVEN>(a, b)
-    }
-
-    #[inline(always)]
-    fn odd(self, a: __m512i, b: __m512i) -> __m512i {
-        self.0.avx512f._mm512_shuffle_i64x2::<ODD>(a, b)
-    }
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn odd(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_shuffle_i64x2::<ODD>(a, b)
 }
