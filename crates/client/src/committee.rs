@@ -1,15 +1,19 @@
 //! The epoch records that are known, and which of them is in force.
+//!
+//! Whatever a chain says is checked before it is taken over: every record against its parent, every
+//! proof over its lineage. The newest committed record is in force. One above it that a node said it
+//! accepted is kept beside it: acknowledgements and releases are counted over that one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use floe_api::EpochHint;
-use floe_api::messages::{CertifiedClaim, Chain, ChainLink};
-use floe_model::keys::KeyError;
-use floe_model::record::{NO_PARENT, RegistrarRole};
+use floe_api::messages::{CertifiedClaim, Chain, ChainLink, Encode as _};
+use floe_model::epochs;
+use floe_model::keys::RegistrarPublicKey;
 use floe_model::{
-    CommitProof, CommitteeId, EpochNumber, EpochRecord, Hash, Layout as _, RecordHash,
-    SignedRecord, SignersError, hash,
+    EpochNumber, EpochRecord, EpochTree, Hash, Layout as _, Member, RecordHash, ShardIndex,
+    SignedRecord, hash,
 };
 
 /// A chain that must not be followed.
@@ -18,121 +22,195 @@ pub enum ChainError {
     /// No records.
     #[error("the chain of epoch records is empty")]
     Empty,
-    /// It starts with another record than the one known.
-    #[error("epoch record {number} ({found}) does not continue the chain that is known here")]
-    Detached {
+    /// A record or a proof does not continue what is known.
+    #[error(transparent)]
+    Broken(#[from] epochs::ChainError),
+    /// Two committed records of which neither follows the other: more nodes err than may, or a human
+    /// forced one of them.
+    #[error(
+        "epoch record {number} ({found}) is proved to be committed and does not follow number \
+         {known_number} ({known}), which is committed too: the committee has forked, let its \
+         operator decide and restart this program"
+    )]
+    Forked {
         /// Its number.
         number: EpochNumber,
         /// Its hash.
         found: RecordHash,
+        /// The number of the record in force.
+        known_number: EpochNumber,
+        /// The hash of the record in force.
+        known: RecordHash,
     },
-    /// A record is of another committee.
-    #[error("epoch record {number} is of committee {found}, not {wanted}")]
-    OtherCommittee {
-        /// Its number.
-        number: EpochNumber,
-        /// Whose it is.
-        found: CommitteeId,
-        /// Whose it should be.
-        wanted: CommitteeId,
-    },
-    /// A record that follows record 0.
-    #[error(
-        "epoch record {number} follows record 0: this version knows record 0 only, and cannot judge \
-         whether a later one is committed; upgrade this program"
-    )]
-    BeyondGenesis {
-        /// Its number.
-        number: EpochNumber,
-    },
-    /// A record's signature does not hold, or its signer may not propose.
-    #[error("epoch record {number} is not signed by an operator that its parent names")]
-    Signer {
-        /// Its number.
-        number: EpochNumber,
-    },
-    /// A record's signature does not match.
-    #[error("epoch record {number}: {source}")]
-    Signature {
-        /// Its number.
-        number: EpochNumber,
-        /// Why.
-        source: KeyError,
-    },
-    /// The proof of a record does not hold.
-    #[error("the proof that epoch record {number} is committed does not hold: {source}")]
-    Proof {
-        /// Its number.
-        number: EpochNumber,
-        /// Why.
-        source: SignersError,
-    },
+    /// More records than are followed wait for their proofs.
+    #[error("more than {MOST_UNCOMMITTED} epoch records above the committed one wait for their proofs")]
+    Uncounted,
     /// No record comes with a proof.
     #[error("no epoch record of the chain is proved to be committed: wait until genesis is done")]
     Uncommitted,
 }
 
-/// A chain of checked records, and the newest committed one.
+/// Checked records, and those that count.
 #[derive(Debug, Clone)]
 struct Known {
-    links: Vec<ChainLink>,
-    records: BTreeMap<RecordHash, Arc<EpochRecord>>,
-    newest: Arc<EpochRecord>,
+    tree: EpochTree,
+    /// In force.
+    newest: (RecordHash, Arc<EpochRecord>),
+    /// The newest one that a node named, `newest` or one that follows it.
+    named: (RecordHash, Arc<EpochRecord>),
 }
 
 /// The committee as one process knows it: shared by all its clients, it only grows.
 #[derive(Debug)]
 pub struct Committee {
     known: RwLock<Arc<Known>>,
+    /// The operator's key that this process was told: it may sign a forced record.
+    pinned: Option<RegistrarPublicKey>,
     /// Hashes of claims with certificates that were checked: nodes show the same ones.
     checked: Mutex<BTreeSet<Hash>>,
 }
 
 /// Checked certificates that are remembered.
 const MOST_CHECKED: usize = 4096;
+/// Records above the committed one that are kept.
+const MOST_UNCOMMITTED: usize = 64;
+/// Bytes of a page of the chain: half of what the route takes.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 impl Committee {
-    /// From a chain whose first record is trusted. A chain that goes on behind record 0 is refused.
+    /// From a chain whose record 0 is trusted.
     pub fn from_chain(chain: Chain) -> Result<Self, ChainError> {
-        let first = chain.links.first().ok_or(ChainError::Empty)?;
-        let committee = first.record.record.committee;
-        let known = check(&committee, &[], chain)?.ok_or(ChainError::Uncommitted)?;
-        Ok(Self { known: RwLock::new(Arc::new(known)), checked: Mutex::default() })
+        Self::trusting(chain, None)
     }
 
-    /// The newest committed record.
+    /// From a chain whose record 0 is trusted; `pinned`, the operator's key of now, may have signed
+    /// forced records.
+    pub fn trusting(
+        chain: Chain,
+        pinned: Option<RegistrarPublicKey>,
+    ) -> Result<Self, ChainError> {
+        if chain.links.is_empty() {
+            return Err(ChainError::Empty);
+        }
+        let mut tree = EpochTree::default();
+        grow(&mut tree, chain, pinned.as_ref())?;
+        let (hash, newest) = tree.committed().ok_or(ChainError::Uncommitted)?;
+        let newest = (hash, Arc::new(newest.record.clone()));
+        let known = Known { tree, named: newest.clone(), newest };
+        Ok(Self { known: RwLock::new(Arc::new(known)), pinned, checked: Mutex::default() })
+    }
+
+    /// The record in force: the newest committed one.
     pub fn newest(&self) -> Arc<EpochRecord> {
-        Arc::clone(&self.known().newest)
+        Arc::clone(&self.known().newest.1)
     }
 
-    /// The record with this hash, if it is in the chain.
-    pub fn record(&self, hash: &RecordHash) -> Option<Arc<EpochRecord>> {
-        self.known().records.get(hash).cloned()
+    /// The newest record that any node named, committed or not: acknowledgements and releases are
+    /// counted over it.
+    pub fn named(&self) -> Arc<EpochRecord> {
+        Arc::clone(&self.known().named.1)
     }
 
-    /// The chain, oldest first.
+    /// The record with this hash, if it is known.
+    pub fn record(&self, hash: &RecordHash) -> Option<Arc<SignedRecord>> {
+        self.known().tree.record(hash).cloned()
+    }
+
+    /// The chain up to the record in force, oldest first.
     pub fn chain(&self) -> Chain {
-        Chain { links: self.known().links.clone() }
+        Chain { links: self.links(EpochNumber(0)) }
     }
 
-    /// Takes the records and proofs of a chain that continues the one known; false if none is new.
+    /// The chain in pages that fit into requests, from the newest record on whose number is at most
+    /// `held`: what a node lacks that holds that one.
+    pub fn pages_from(&self, held: EpochNumber) -> Vec<Chain> {
+        let mut pages: Vec<Chain> = Vec::new();
+        let mut bytes = PAGE_BYTES;
+        for link in self.links(held) {
+            let link = Chain { links: vec![link] };
+            let weight = link.encode().len();
+            bytes = bytes.saturating_add(weight);
+            if bytes > PAGE_BYTES {
+                (pages, bytes) = ([pages, vec![Chain::default()]].concat(), weight);
+            }
+            if let Some(page) = pages.last_mut() {
+                page.links.extend(link.links);
+            }
+        }
+        pages
+    }
+
+    /// Members that may still hold a shard's slivers: its owner under `record` and, while the shard is
+    /// unfilled there, the owners since it was filled last. Those who held it before stand first.
+    pub fn holders(&self, record: &EpochRecord, shard: ShardIndex) -> Vec<Member> {
+        let mut holders = Vec::new();
+        if record.unfilled.contains(&shard) {
+            holders = self.known().tree.previous_owners(&record.hash(), shard);
+        }
+        let owner = record.owner(shard).and_then(|position| record.members.get(position));
+        holders.extend(owner.cloned());
+        holders
+    }
+
+    /// The member as it is called now: a volume may have moved to another address since the record.
+    pub(crate) fn located(&self, member: &Member) -> Member {
+        let newest = &self.known().newest.1;
+        let now = newest.member(&member.node);
+        let now = now.filter(|now| now.incarnation == member.incarnation);
+        now.unwrap_or(member).clone()
+    }
+
+    /// Takes the records and proofs of a chain that continues the one known; true if another record
+    /// came into force.
     pub fn extend(&self, chain: Chain) -> Result<bool, ChainError> {
-        let known = self.known();
-        let Some(next) = check(&known.newest.committee, &known.links, chain)? else {
-            return Ok(false);
+        let before = self.known();
+        let mut tree = before.tree.clone();
+        // What was checked before a fault was found stands.
+        let grown = grow(&mut tree, chain, self.pinned.as_ref());
+        let newest = followed(&tree, before.newest.0);
+        let changed = newest != before.newest.0;
+        if changed {
+            tree = kept(&tree, &newest);
+        }
+        self.replace(tree, newest);
+        grown.map(|()| changed)
+    }
+
+    /// Puts a grown tree in force, unless another one came further meanwhile.
+    fn replace(&self, tree: EpochTree, newest: RecordHash) {
+        let Some(record) = tree.record(&newest).map(|signed| Arc::new(signed.record.clone()))
+        else {
+            return;
         };
         let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if next.newest.number <= current.newest.number {
-            return Ok(false);
+        if record.number < current.newest.1.number {
+            return;
         }
-        *current = Arc::new(next);
-        Ok(true)
+        let newest = (newest, record);
+        let named = current.named.clone();
+        let named = if tree.is_ancestor(&newest.0, &named.0) { named } else { newest.clone() };
+        *current = Arc::new(Known { tree, newest, named });
     }
 
-    /// Whether a hint names a record that is newer than all known ones.
-    pub(crate) fn wants(&self, hint: &EpochHint) -> bool {
+    /// A node named the record that it accepted; whether its chain is worth asking for: the record is
+    /// above the one in force, and unknown or not proved.
+    pub(crate) fn heard(&self, hint: &EpochHint) -> bool {
         let known = self.known();
-        hint.number > known.newest.number && !known.records.contains_key(&hint.hash)
+        if hint.number <= known.newest.1.number {
+            return false;
+        }
+        if hint.number > known.named.1.number
+            && known.tree.is_ancestor(&known.newest.0, &hint.hash)
+            && let Some(signed) = known.tree.record(&hint.hash)
+        {
+            let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            // Another chain may have come meanwhile: then whoever names it next is heard.
+            if Arc::ptr_eq(&current, &known) {
+                let named = (hint.hash, Arc::new(signed.record.clone()));
+                *current = Arc::new(Known { named, ..known.as_ref().clone() });
+            }
+        }
+        true
     }
 
     /// Whether this very claim and certificate were checked before.
@@ -148,125 +226,94 @@ impl Committee {
         checked.insert(digest(certified));
     }
 
+    fn links(&self, from: EpochNumber) -> Vec<ChainLink> {
+        let known = self.known();
+        let path = known.tree.path(&known.newest.0);
+        let older = |signed: &&Arc<SignedRecord>| signed.record.number <= from;
+        let skipped = path.iter().filter(|signed| older(signed)).count().saturating_sub(1);
+        let link = |signed: &Arc<SignedRecord>| ChainLink {
+            record: signed.as_ref().clone(),
+            proof: known.tree.proof(&signed.record.hash()).map(|proof| proof.as_ref().clone()),
+        };
+        path.into_iter().skip(skipped).map(link).collect()
+    }
+
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// Checks `chain` as the continuation of `links`; `None` if no record of it is committed.
-fn check(
-    committee: &CommitteeId,
-    links: &[ChainLink],
+/// Takes checked records and proofs into the tree, up to the first fault.
+fn grow(
+    tree: &mut EpochTree,
     chain: Chain,
-) -> Result<Option<Known>, ChainError> {
-    let mut links = links.to_vec();
-    let mut records: BTreeMap<RecordHash, Arc<EpochRecord>> = links.iter().map(entry).collect();
-    for link in chain.links {
-        let (number, hash) = (link.record.record.number, link.record.record.hash());
-        if number > EpochNumber(0) {
-            // Its proof would have to be counted over the records before it as well.
-            return Err(ChainError::BeyondGenesis { number });
-        }
-        check_proof(&link.record.record, link.proof.as_ref())?;
-        if records.contains_key(&hash) {
-            let known = links.iter_mut().find(|known| known.record.record.hash() == hash);
-            if let Some(known) = known.filter(|known| known.proof.is_none()) {
-                known.proof = link.proof;
+    pinned: Option<&RegistrarPublicKey>,
+) -> Result<(), ChainError> {
+    for ChainLink { record, proof } in chain.links {
+        if tree.record(&record.record.hash()).is_none() {
+            tree.check_record(&record, pinned)?;
+            if proof.is_none() && uncommitted(tree) >= MOST_UNCOMMITTED {
+                return Err(ChainError::Uncounted);
             }
-            continue;
+            tree.insert(Arc::new(record));
         }
-        check_record(committee, links.last().map(|last| &last.record.record), &link.record)?;
-        records.extend([entry(&link)]);
-        links.push(link);
+        let Some(proof) = proof.filter(|proof| !tree.is_committed(&proof.record)) else { continue };
+        tree.check_proof(&proof)?;
+        check_fork(tree, &proof.record)?;
+        tree.insert_proof(Arc::new(proof));
     }
-    let newest = links.iter().rev().find(|link| link.proof.is_some());
-    let newest = newest.map(|link| Arc::new(link.record.record.clone()));
-    Ok(newest.map(|newest| Known { links, records, newest }))
+    Ok(())
+}
+
+fn uncommitted(tree: &EpochTree) -> usize {
+    let Some((newest, _)) = tree.committed() else { return 0 };
+    let open = |hash: &RecordHash| {
+        let path = tree.path(hash);
+        !path.is_empty() && !tree.is_ancestor(hash, &newest)
+    };
+    tree.records().filter(|(hash, _)| open(hash)).count()
+}
+
+/// Of two committed records one must follow the other.
+fn check_fork(tree: &EpochTree, found: &RecordHash) -> Result<(), ChainError> {
+    let (Some((known, newest)), Some(record)) = (tree.committed(), tree.record(found)) else {
+        return Ok(());
+    };
+    if tree.is_ancestor(&known, found) || tree.is_ancestor(found, &known) {
+        return Ok(());
+    }
+    let (number, known_number) = (record.record.number, newest.record.number);
+    Err(ChainError::Forked { number, found: *found, known_number, known })
+}
+
+/// The record in force after `before` was.
+fn followed(tree: &EpochTree, before: RecordHash) -> RecordHash {
+    tree.committed().map(|(hash, _)| hash).filter(|it| tree.is_ancestor(&before, it)).unwrap_or(before)
+}
+
+/// The tree without the branches that a commitment has left behind.
+fn kept(tree: &EpochTree, newest: &RecordHash) -> EpochTree {
+    let mut wanted = EpochTree::default();
+    let mut path: Vec<&Arc<SignedRecord>> = tree.path(newest);
+    let mut above: Vec<&Arc<SignedRecord>> = tree
+        .records()
+        .filter(|(hash, _)| *hash != newest && tree.is_ancestor(newest, hash))
+        .map(|(_, signed)| signed)
+        .collect();
+    above.sort_by_key(|signed| signed.record.number);
+    path.append(&mut above);
+    for signed in path {
+        wanted.insert(Arc::clone(signed));
+        if let Some(proof) = tree.proof(&signed.record.hash()) {
+            wanted.insert_proof(Arc::clone(proof));
+        }
+    }
+    wanted
 }
 
 fn digest(certified: &CertifiedClaim) -> Hash {
     hash(&[&certified.claim.to_bytes(), &certified.certificate.to_bytes()])
 }
 
-fn entry(link: &ChainLink) -> (RecordHash, Arc<EpochRecord>) {
-    (link.record.record.hash(), Arc::new(link.record.record.clone()))
-}
-
-fn check_proof(record: &EpochRecord, proof: Option<&CommitProof>) -> Result<(), ChainError> {
-    let proved = proof.map_or(Ok(()), |proof| proof.verify(record));
-    proved.map_err(|source| ChainError::Proof { number: record.number, source })
-}
-
-fn check_record(
-    committee: &CommitteeId,
-    parent: Option<&EpochRecord>,
-    signed: &SignedRecord,
-) -> Result<(), ChainError> {
-    let record = &signed.record;
-    let number = record.number;
-    if record.committee != *committee {
-        let (found, wanted) = (record.committee, *committee);
-        return Err(ChainError::OtherCommittee { number, found, wanted });
-    }
-    let (parent_hash, above) = match parent {
-        Some(parent) => (parent.hash(), number > parent.number),
-        None => (NO_PARENT, number == EpochNumber(0)),
-    };
-    if record.parent != parent_hash || !above {
-        return Err(ChainError::Detached { number, found: record.hash() });
-    }
-    if !parent.unwrap_or(record).registrars(RegistrarRole::Operator).any(|key| *key == signed.key) {
-        return Err(ChainError::Signer { number });
-    }
-    signed.verify().map_err(|source| ChainError::Signature { number, source })
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fixture::Cast;
-
-    fn chain(record: &SignedRecord, proof: Option<&CommitProof>) -> Chain {
-        Chain { links: vec![ChainLink { record: record.clone(), proof: proof.cloned() }] }
-    }
-
-    #[test]
-    fn a_chain_needs_a_signature_and_a_proof() {
-        let cast = Cast::new(4, &[1, 1, 1, 1]);
-        let (signed, proof) = cast.genesis();
-        let committee = Committee::from_chain(chain(&signed, Some(&proof))).unwrap();
-        assert_eq!(committee.newest().hash(), signed.record.hash());
-        assert!(committee.record(&signed.record.hash()).is_some());
-
-        let uncommitted = Committee::from_chain(chain(&signed, None));
-        assert_eq!(uncommitted.unwrap_err(), ChainError::Uncommitted);
-        assert_eq!(Committee::from_chain(Chain::default()).unwrap_err(), ChainError::Empty);
-        let mut forged = signed.clone();
-        forged.key = cast.gateway.public();
-        let forged = Committee::from_chain(chain(&forged, Some(&proof)));
-        assert!(matches!(forged.unwrap_err(), ChainError::Signer { .. }));
-        let mut altered = signed;
-        altered.record.forced = true;
-        let altered = Committee::from_chain(chain(&altered, Some(&proof)));
-        assert!(matches!(altered.unwrap_err(), ChainError::Proof { .. }));
-    }
-
-    #[test]
-    fn a_child_is_refused_even_with_a_proof_of_its_own() {
-        let cast = Cast::new(4, &[1, 1, 1, 1]);
-        let (signed, proof) = cast.genesis();
-        let committee = Committee::from_chain(chain(&signed, Some(&proof))).unwrap();
-        let mut child = signed.record.clone();
-        (child.parent, child.number) = (signed.record.hash(), EpochNumber(3));
-        let (record, own_proof) = (cast.sign(child.clone()), cast.commit(&child));
-        let beyond = ChainError::BeyondGenesis { number: EpochNumber(3) };
-        for proof in [None, Some(&own_proof)] {
-            assert_eq!(committee.extend(chain(&record, proof)), Err(beyond.clone()));
-            let mut whole = chain(&signed, Some(&cast.commit(&signed.record)));
-            whole.links.extend(chain(&record, proof).links);
-            assert_eq!(Committee::from_chain(whole).unwrap_err(), beyond);
-        }
-        assert_eq!(committee.newest().number, EpochNumber(0));
-        assert_eq!(committee.extend(chain(&signed, Some(&proof))), Ok(false));
-    }
-}
+mod tests;

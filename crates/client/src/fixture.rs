@@ -17,9 +17,9 @@ use floe_model::record::{
 };
 use floe_model::{
     Acceptance, Axis, BlobId, BlobLayout, BlobName, ClaimId, CommitProof, CommitteeId,
-    Confirmation, EpochNumber, EpochRecord, ExtentIndex, Geometry, Incarnation, NamespaceUid,
-    NodeName, PairIndex, ShardIndex, SignedPermit, SignedRecord, SignedRelease, Unverified,
-    UploadId, VolumeId,
+    Confirmation, EpochNumber, EpochRecord, ExtentIndex, Geometry, Incarnation, Lineage,
+    NamespaceUid, NodeName, PairIndex, ShardIndex, SignedPermit, SignedRecord, SignedRelease,
+    Unverified, UploadId, VolumeId,
 };
 
 use crate::budget::Budget;
@@ -61,6 +61,7 @@ impl Cast {
                 volume,
                 address: format!("127.0.0.1:{}", 7000 + u16::from(number)),
                 zone: String::new(),
+                host: String::new(),
                 key: public,
                 possession: key.prove_possession(&possession),
                 shards: (next..next + count).map(ShardIndex).collect(),
@@ -83,6 +84,7 @@ impl Cast {
             ],
             members,
             unfilled: Vec::new(),
+            wholes: Vec::new(),
         };
         Self { record, operator, gateway, keys }
     }
@@ -97,7 +99,7 @@ impl Cast {
             Acceptance::sign(record, member.node.clone(), member.incarnation, key)
         };
         let accepted: Vec<_> = record.members.iter().zip(&self.keys).map(accept).collect();
-        CommitProof::gather(record, &accepted).unwrap()
+        CommitProof::gather(record, &Lineage::of_genesis(record), &accepted).unwrap()
     }
 
     pub(crate) fn genesis(&self) -> (SignedRecord, CommitProof) {

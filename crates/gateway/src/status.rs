@@ -223,6 +223,7 @@ mod tests {
             volume: VolumeId([0; 16]),
             address: String::new(),
             zone: String::new(),
+            host: String::new(),
             key: key.public(),
             possession: key.prove_possession(b""),
             shards: (node..10).step_by(7).map(ShardIndex).collect(),
@@ -237,6 +238,7 @@ mod tests {
             registrars: Vec::new(),
             members: members.collect(),
             unfilled: Vec::new(),
+            wholes: Vec::new(),
         }
     }
 

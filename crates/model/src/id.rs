@@ -156,6 +156,14 @@ uuid!(
     /// One volume, from its first start to its loss.
     VolumeId, "a volume id"
 );
+uuid!(
+    /// One lease of repair work.
+    LeaseId, "a lease id"
+);
+uuid!(
+    /// One start of a process: what lives in memory only is bound to it.
+    BootId, "a boot id"
+);
 
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $kind:literal, $longest:literal, $dots:literal, $rule:literal) => {

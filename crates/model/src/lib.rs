@@ -11,6 +11,7 @@
 //! | `record` | operator | the record's own | – |
 //! | `possession` | node | zeros | node text ‖ incarnation u32 ‖ volume 16 ‖ public key 48 |
 //! | `accept` | node | the record accepted | number u64 |
+//! | `whole` | node | under which it is said | shard u16 ‖ incarnation u32 |
 //! | `confirm` | node | whose shards are counted | blob 32 ‖ n u16 ‖ f u16 ‖ length u64 ‖ claim 16 |
 //! | `permit` | gateway | that names the key | upload 16 ‖ claim 16 ‖ namespace uid 16 ‖ name text ‖ signed u64 |
 //! | `claim` | gateway | that names the key | claim 16 ‖ namespace text ‖ namespace uid 16 ‖ name text ‖ blob 32 ‖ length u64 ‖ content type text ‖ sha256 32 ‖ created u64 ‖ signed u64 |
@@ -19,13 +20,15 @@
 //! An epoch record's hash is Blake2b-256 of `floe/v1/record` ‖ the record: version u16 ‖ committee
 //! 16 ‖ number u64 ‖ parent 32 ‖ forced u8 ‖ n u16 ‖ f u16 ‖ undelete window ms u64 ‖ release
 //! retention ms u64 ‖ registrars list (role u8 ‖ key 32) ‖ members list (node text ‖ incarnation
-//! u32 ‖ volume 16 ‖ address text ‖ zone text ‖ key 48 ‖ possession 96 ‖ shards list u16) ‖
-//! unfilled list u16.
+//! u32 ‖ volume 16 ‖ address text ‖ zone text ‖ host text ‖ key 48 ‖ possession 96 ‖ shards list u16) ‖
+//! unfilled list u16 ‖ wholes list (shard u16 ‖ node text ‖ incarnation u32 ‖ record 32 ‖ signature 96).
 
+pub mod acceptance;
 pub mod catalog;
 pub mod certificate;
 pub mod claim;
 pub mod codec;
+pub mod epochs;
 pub mod frame;
 pub mod geometry;
 pub mod hash;
@@ -36,20 +39,24 @@ pub mod record;
 pub mod signers;
 pub mod statement;
 pub mod untrusted;
+pub mod whole;
 
+pub use acceptance::{Acceptance, Acceptor, CommitProof, Lineage, ProofError};
 pub use catalog::{CatalogEntry, FeedPosition};
 pub use certificate::{Certificate, CertificateError, Confirmation};
 pub use claim::{Claim, ContentPolicy, Permit, Release, SignedClaim, SignedPermit, SignedRelease};
 pub use codec::{DecodeError, Layout};
+pub use epochs::{ChainError, EpochTree};
 pub use geometry::{Axis, BlobLayout, ExtentShape, Geometry};
 pub use hash::{Hash, hash};
 pub use id::{
-    BlobId, BlobName, ClaimId, CommitteeId, EpochNumber, ExtentIndex, Incarnation, Namespace,
-    NamespaceUid, NodeName, PairIndex, RecordHash, ShardIndex, StripeId, Timestamp, UploadId,
-    VolumeId,
+    BlobId, BlobName, BootId, ClaimId, CommitteeId, EpochNumber, ExtentIndex, Incarnation, LeaseId,
+    Namespace, NamespaceUid, NodeName, PairIndex, RecordHash, ShardIndex, StripeId, Timestamp,
+    UploadId, VolumeId,
 };
 pub use quorum::{Tally, Threshold};
-pub use record::{Acceptance, CommitProof, EpochRecord, Member, SignedRecord};
+pub use record::{EpochRecord, Member, SignedRecord};
 pub use signers::{Signers, SignersError};
 pub use statement::{Signed, SignedError, StatementKind, statement};
 pub use untrusted::Unverified;
+pub use whole::{Whole, WholeError};

@@ -8,12 +8,10 @@ use crate::hash::hash;
 use crate::id::{
     CommitteeId, EpochNumber, Incarnation, NodeName, RecordHash, ShardIndex, VolumeId,
 };
-use crate::keys::{
-    KeyError, NodeKey, NodePublicKey, NodeSignature, RegistrarPublicKey, RegistrarSignature,
-};
+use crate::keys::{KeyError, NodePublicKey, NodeSignature, RegistrarPublicKey, RegistrarSignature};
 use crate::quorum::{Tally, Threshold};
-use crate::signers::{Signers, SignersError};
 use crate::statement::{StatementKind, statement};
+use crate::whole::Whole;
 
 /// The version of the record layout that this program writes and reads.
 pub const RECORD_VERSION: u16 = 1;
@@ -22,7 +20,7 @@ const MOST_MEMBERS: usize = 256;
 /// Registrar keys a record may name.
 const MOST_REGISTRARS: usize = 16;
 /// Bytes of an address or a zone.
-const LONGEST_TEXT_BYTES: usize = 253;
+pub(crate) const LONGEST_TEXT_BYTES: usize = 253;
 
 /// The parent of record 0.
 pub const NO_PARENT: RecordHash = RecordHash([0; 32]);
@@ -76,11 +74,13 @@ pub struct Member {
     pub address: String,
     /// Its zone, empty if it has none.
     pub zone: String,
+    /// The host that it runs on; empty for one of its own.
+    pub host: String,
     /// Its key.
     pub key: NodePublicKey,
     /// The proof that it has the key.
     pub possession: NodeSignature,
-    /// Its shards, rising.
+    /// Its shards, rising; none for one that leaves, until those it had are whole elsewhere.
     pub shards: Vec<ShardIndex>,
 }
 
@@ -130,6 +130,8 @@ pub struct EpochRecord {
     pub members: Vec<Member>,
     /// Shards whose owner or incarnation changed and that have no `whole` since, rising.
     pub unfilled: Vec<ShardIndex>,
+    /// Why shards that were unfilled in the parent are not any more, by shard.
+    pub wholes: Vec<Whole>,
 }
 
 impl EpochRecord {
@@ -181,6 +183,7 @@ impl Layout for EpochRecord {
         });
         to.list(&self.members, |to, member| member.encode(to));
         encode_shards(to, &self.unfilled);
+        to.list(&self.wholes, |to, whole| whole.encode(to));
     }
 
     fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -209,6 +212,7 @@ impl Layout for EpochRecord {
             })?,
             members: from.list("members", MOST_MEMBERS, Member::decode)?,
             unfilled: decode_shards(from, "unfilled")?,
+            wholes: decode_wholes(from)?,
         })
     }
 }
@@ -237,6 +241,15 @@ fn decode_shards(
     }
 }
 
+fn decode_wholes(from: &mut Decoder<'_>) -> Result<Vec<Whole>, DecodeError> {
+    let wholes = from.list("wholes", MOST_MEMBERS, Whole::decode)?;
+    if wholes.is_sorted_by(|one, next| one.shard < next.shard) {
+        Ok(wholes)
+    } else {
+        Err(DecodeError::invalid("wholes", "shards must rise"))
+    }
+}
+
 impl Layout for Member {
     fn encode(&self, to: &mut Encoder) {
         to.text(self.node.as_str());
@@ -244,6 +257,7 @@ impl Layout for Member {
         to.fixed(self.volume.as_bytes());
         to.text(&self.address);
         to.text(&self.zone);
+        to.text(&self.host);
         to.fixed(&self.key.0);
         to.fixed(&self.possession.0);
         encode_shards(to, &self.shards);
@@ -256,6 +270,7 @@ impl Layout for Member {
             volume: VolumeId(from.fixed("volume")?),
             address: from.text("address", LONGEST_TEXT_BYTES)?,
             zone: from.text("zone", LONGEST_TEXT_BYTES)?,
+            host: from.text("host", LONGEST_TEXT_BYTES)?,
             key: NodePublicKey(from.fixed("node key")?),
             possession: NodeSignature(from.fixed("possession")?),
             shards: decode_shards(from, "shards")?,
@@ -310,106 +325,6 @@ impl Layout for SignedRecord {
             record: EpochRecord::decode(from)?,
             key: RegistrarPublicKey(from.fixed("key")?),
             signature: RegistrarSignature(from.fixed("signature")?),
-        })
-    }
-}
-
-/// One node's acceptance of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Acceptance {
-    /// The record.
-    pub record: RecordHash,
-    /// The node.
-    pub node: NodeName,
-    /// Its volume.
-    pub incarnation: Incarnation,
-    /// Its signature.
-    pub signature: NodeSignature,
-}
-
-impl Acceptance {
-    /// The bytes that a node signs, the same for all nodes.
-    pub fn statement(record: &EpochRecord) -> Vec<u8> {
-        let number = record.number.0.to_le_bytes();
-        statement(StatementKind::Accept, &record.committee, &record.hash(), &number)
-    }
-
-    /// A node accepts; the caller has stored the record before.
-    pub fn sign(
-        record: &EpochRecord,
-        node: NodeName,
-        incarnation: Incarnation,
-        key: &NodeKey,
-    ) -> Self {
-        let signature = key.sign(&Self::statement(record));
-        Self { record: record.hash(), node, incarnation, signature }
-    }
-}
-
-impl Layout for Acceptance {
-    fn encode(&self, to: &mut Encoder) {
-        to.fixed(self.record.as_bytes());
-        to.text(self.node.as_str());
-        to.u32(self.incarnation.0);
-        to.fixed(&self.signature.0);
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            record: RecordHash(from.fixed("record")?),
-            node: from.text("node", LONGEST_TEXT_BYTES)?,
-            incarnation: Incarnation(from.u32("incarnation")?),
-            signature: NodeSignature(from.fixed("signature")?),
-        })
-    }
-}
-
-/// The proof that owners of n-f shards of a record accepted it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CommitProof {
-    /// The record.
-    pub record: RecordHash,
-    /// Who accepted.
-    pub signers: Signers,
-    /// The sum of their signatures.
-    pub signature: NodeSignature,
-}
-
-impl CommitProof {
-    /// Gathers acceptances, each checked; fails until they are worth n-f shards.
-    pub fn gather(record: &EpochRecord, accepted: &[Acceptance]) -> Result<Self, SignersError> {
-        let hash = record.hash();
-        let statement = Acceptance::statement(record);
-        let votes = accepted.iter().filter(|vote| vote.record == hash).filter_map(|vote| {
-            let position = record.position(&vote.node)?;
-            let member = record.members.get(position)?;
-            (member.incarnation == vote.incarnation).then_some((position, vote.signature))
-        });
-        let (signers, signature) = Signers::gather(record, &statement, votes)?;
-        Ok(Self { record: hash, signers, signature })
-    }
-
-    /// Checks the proof against its record.
-    pub fn verify(&self, record: &EpochRecord) -> Result<(), SignersError> {
-        if self.record != record.hash() {
-            return Err(SignersError::OtherRecord { found: self.record, wanted: record.hash() });
-        }
-        self.signers.verify(record, &Acceptance::statement(record), &self.signature)
-    }
-}
-
-impl Layout for CommitProof {
-    fn encode(&self, to: &mut Encoder) {
-        to.fixed(self.record.as_bytes());
-        self.signers.encode(to);
-        to.fixed(&self.signature.0);
-    }
-
-    fn decode(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            record: RecordHash(from.fixed("record")?),
-            signers: Signers::decode(from)?,
-            signature: NodeSignature(from.fixed("signature")?),
         })
     }
 }

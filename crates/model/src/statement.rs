@@ -15,6 +15,8 @@ pub enum StatementKind {
     Possession,
     /// A node accepted an epoch record.
     Accept,
+    /// A node holds everything owed on a shard.
+    Whole,
     /// A node has all its pairs of a blob on stable storage.
     Confirm,
     /// One upload may begin.
@@ -27,10 +29,11 @@ pub enum StatementKind {
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Record,
         Self::Possession,
         Self::Accept,
+        Self::Whole,
         Self::Confirm,
         Self::Permit,
         Self::Claim,
@@ -43,6 +46,7 @@ impl StatementKind {
             Self::Record => "floe/v1/record",
             Self::Possession => "floe/v1/possession",
             Self::Accept => "floe/v1/accept",
+            Self::Whole => "floe/v1/whole",
             Self::Confirm => "floe/v1/confirm",
             Self::Permit => "floe/v1/permit",
             Self::Claim => "floe/v1/claim",

@@ -41,6 +41,7 @@ pub(crate) fn member(name: &str, incarnation: u32, shards: &[u16]) -> Member {
     Member {
         address: format!("{node}:7443"),
         zone: String::new(),
+        host: String::new(),
         possession: key.prove_possession(&statement),
         key: key.public(),
         shards: shards.iter().copied().map(ShardIndex).collect(),
@@ -72,6 +73,7 @@ pub(crate) fn four() -> EpochRecord {
         ],
         members,
         unfilled: vec![],
+        wholes: Vec::new(),
     }
 }
 

@@ -30,6 +30,7 @@ pub(crate) fn record(shards: u16, members: usize) -> EpochRecord {
             volume,
             address: format!("127.0.0.1:{}", 7000 + at),
             zone: String::new(),
+            host: String::new(),
             key: key.public(),
             possession: key.prove_possession(&statement),
             shards: owned.map(ShardIndex).collect(),
@@ -47,6 +48,7 @@ pub(crate) fn record(shards: u16, members: usize) -> EpochRecord {
         registrars: vec![registrar(RegistrarRole::Operator), registrar(RegistrarRole::Gateway)],
         members: members.collect(),
         unfilled: Vec::new(),
+        wholes: Vec::new(),
     }
 }
 

@@ -80,6 +80,7 @@ fn record() -> SignedRecord {
         volume: VolumeId([5; 16]),
         address: "a".repeat(200),
         zone: "z".repeat(200),
+        host: String::new(),
         key: NodePublicKey([6; 48]),
         possession: SIGNATURE,
         shards: vec![ShardIndex(position)],
@@ -94,6 +95,7 @@ fn record() -> SignedRecord {
         registrars: Vec::new(),
         members: (0..256).map(member).collect(),
         unfilled: Vec::new(),
+        wholes: Vec::new(),
     };
     let signature = key().sign(&SignedRecord::statement(&record));
     SignedRecord { record, key: key().public(), signature }
@@ -164,7 +166,7 @@ fn every_body() -> Vec<(&'static str, Bytes, Reads)> {
 fn chain() -> Chain {
     let record = record();
     let proof =
-        CommitProof { record: record.record.hash(), signers: signers(), signature: SIGNATURE };
+        CommitProof { record: record.record.hash(), signers: Vec::new(), signature: SIGNATURE };
     Chain {
         links: vec![
             ChainLink { record: record.clone(), proof: Some(proof) },

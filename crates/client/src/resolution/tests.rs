@@ -22,6 +22,7 @@ fn record() -> EpochRecord {
         volume: VolumeId([2; 16]),
         address: format!("127.0.0.{number}:1"),
         zone: String::new(),
+        host: String::new(),
         key: NodePublicKey([0; 48]),
         possession: NodeSignature([0; 96]),
         shards: vec![ShardIndex(number)],
@@ -36,6 +37,7 @@ fn record() -> EpochRecord {
         registrars: Vec::new(),
         members: (0..4).map(member).collect(),
         unfilled: Vec::new(),
+        wholes: Vec::new(),
     }
 }
 

@@ -31,6 +31,7 @@ fn member(position: usize, shards: &[u16]) -> Member {
     Member {
         address: format!("127.0.0.{position}:7443"),
         zone: if position == 0 { "zone-a".to_owned() } else { String::new() },
+        host: if position == 1 { "host-1".to_owned() } else { String::new() },
         key: key.public(),
         possession: key.prove_possession(&statement),
         shards: shards.iter().copied().map(ShardIndex).collect(),
@@ -55,6 +56,7 @@ pub(crate) fn record_of(geometry: Geometry, shards: &[&[u16]]) -> EpochRecord {
         ],
         members: shards.iter().enumerate().map(|(at, shards)| member(at, shards)).collect(),
         unfilled: vec![],
+        wholes: vec![],
     }
 }
 

@@ -3,10 +3,11 @@
 use floe_model::keys::{NodePublicKey, NodeSignature, RegistrarPublicKey, RegistrarSignature};
 use floe_model::record::{Policy, Registrar, RegistrarRole};
 use floe_model::{
-    Acceptance, BlobId, CatalogEntry, Certificate, Claim, ClaimId, CommitProof, CommitteeId,
-    Confirmation, ContentPolicy, EpochNumber, EpochRecord, FeedPosition, Geometry, Incarnation,
-    Layout, Member, NamespaceUid, Permit, RecordHash, Release, ShardIndex, Signed, SignedClaim,
-    SignedPermit, SignedRecord, SignedRelease, Signers, Timestamp, UploadId, VolumeId,
+    Acceptance, Acceptor, BlobId, CatalogEntry, Certificate, Claim, ClaimId, CommitProof,
+    CommitteeId, Confirmation, ContentPolicy, EpochNumber, EpochRecord, FeedPosition, Geometry,
+    Incarnation, Layout, Member, NamespaceUid, NodeName, Permit, RecordHash, Release, ShardIndex,
+    Signed, SignedClaim, SignedPermit, SignedRecord, SignedRelease, Signers, Timestamp, UploadId,
+    VolumeId, Whole,
 };
 use proptest::prelude::*;
 
@@ -42,17 +43,42 @@ fn signers() -> impl Strategy<Value = Signers> {
 }
 
 fn members() -> impl Strategy<Value = Member> {
-    (name(LETTERS), any::<u32>(), bytes(), ".{0,40}", "[a-z]{0,9}", bytes(), bytes(), shards())
-        .prop_map(|(node, incarnation, volume, address, zone, key, possession, shards)| Member {
+    let places = (".{0,40}", "[a-z]{0,9}", "[a-z]{0,9}");
+    (name(LETTERS), any::<u32>(), bytes(), places, bytes(), bytes(), shards()).prop_map(
+        |(node, incarnation, volume, (address, zone, host), key, possession, shards)| Member {
             node,
             incarnation: Incarnation(incarnation),
             volume: VolumeId(volume),
             address,
             zone,
+            host,
             key: NodePublicKey(key),
             possession: NodeSignature(possession),
             shards,
-        })
+        },
+    )
+}
+
+fn wholes() -> impl Strategy<Value = Vec<Whole>> {
+    let whole = (name(LETTERS), any::<u32>(), bytes(), bytes());
+    prop::collection::btree_map(any::<u16>(), whole, 0..4).prop_map(|wholes| {
+        let whole = |(shard, (node, incarnation, record, signature))| Whole {
+            shard: ShardIndex(shard),
+            node,
+            incarnation: Incarnation(incarnation),
+            record: RecordHash(record),
+            signature: NodeSignature(signature),
+        };
+        wholes.into_iter().map(whole).collect()
+    })
+}
+
+fn acceptors() -> impl Strategy<Value = Vec<Acceptor>> {
+    prop::collection::btree_set((name::<NodeName>(LETTERS), any::<u32>()), 0..9).prop_map(|all| {
+        let acceptor =
+            |(node, incarnation)| Acceptor { node, incarnation: Incarnation(incarnation) };
+        all.into_iter().map(acceptor).collect()
+    })
 }
 
 fn records() -> impl Strategy<Value = EpochRecord> {
@@ -62,9 +88,9 @@ fn records() -> impl Strategy<Value = EpochRecord> {
     });
     let heads = (bytes(), any::<u64>(), bytes(), any::<bool>(), geometries());
     let policies = (any::<u64>(), any::<u64>());
-    let lists =
-        (prop::collection::vec(registrar, 0..5), prop::collection::vec(members(), 0..6), shards());
-    (heads, policies, lists).prop_map(|(head, policy, (registrars, members, unfilled))| {
+    let lists = (prop::collection::vec(registrar, 0..5), prop::collection::vec(members(), 0..6));
+    let states = (shards(), wholes());
+    (heads, policies, lists, states).prop_map(|(head, policy, lists, (unfilled, wholes))| {
         EpochRecord {
             committee: CommitteeId(head.0),
             number: EpochNumber(head.1),
@@ -72,9 +98,10 @@ fn records() -> impl Strategy<Value = EpochRecord> {
             forced: head.3,
             geometry: head.4,
             policy: Policy { undelete_window_millis: policy.0, release_retention_millis: policy.1 },
-            registrars,
-            members,
+            registrars: lists.0,
+            members: lists.1,
             unfilled,
+            wholes,
         }
     })
 }
@@ -198,6 +225,7 @@ proptest! {
         release in signed(releases()),
         certificate in certificates(),
         entry in entries(),
+        signers in acceptors(),
         signature in bytes(),
     ) {
         let acceptance = Acceptance {
@@ -208,7 +236,7 @@ proptest! {
         };
         let proof = CommitProof {
             record: certificate.record,
-            signers: certificate.signers.clone(),
+            signers,
             signature: NodeSignature(signature),
         };
         let signed = SignedRecord { record: record.clone(), key: claim.key, signature: claim.signature };

@@ -292,35 +292,3 @@ fn an_altered_record_is_not_the_operators() {
     member.key = node_key(0).public();
     assert_eq!(member.verify_possession(&COMMITTEE), Err(KeyError::Mismatch));
 }
-
-#[test]
-fn a_commit_proof_counts_each_owner_of_this_record_once() {
-    let record = record();
-    let accept = |at: usize| {
-        let member = &record.members[at];
-        floe_model::Acceptance::sign(
-            &record,
-            member.node.clone(),
-            member.incarnation,
-            &node_key(at),
-        )
-    };
-    let proof = CommitProof::gather(&record, &[accept(0), accept(1), accept(2)]).unwrap();
-    assert_eq!(proof.verify(&record), Ok(()));
-    let other = EpochRecord { number: EpochNumber(1), ..record.clone() };
-    let wanted = SignersError::OtherRecord { found: record.hash(), wanted: other.hash() };
-    assert_eq!(proof.verify(&other), Err(wanted));
-    let few = |have| SignersError::TooFew { have, need: 3 };
-    let mut earlier = accept(2);
-    earlier.incarnation.0 += 1;
-    let mut elsewhere = accept(2);
-    elsewhere.record = RecordHash([1; 32]);
-    let mut nobody = accept(2);
-    nobody.node = "nobody".parse().unwrap();
-    for third in [earlier, elsewhere, nobody] {
-        let gathered = CommitProof::gather(&record, &[accept(0), accept(1), third]);
-        assert_eq!(gathered, Err(few(2)));
-    }
-    let twice = CommitProof::gather(&record, &[accept(0), accept(1), accept(1)]);
-    assert_eq!(twice, Err(SignersError::Duplicate(1)));
-}

@@ -4,8 +4,8 @@
 
 use floe_model::record::possession_statement;
 use floe_model::{
-    Acceptance, CatalogEntry, CommitProof, Confirmation, Hash, Incarnation, Layout, NodeName,
-    Signed, SignedRecord, StatementKind, hash, statement,
+    Acceptance, CatalogEntry, CommitProof, Confirmation, Hash, Incarnation, Layout, Lineage,
+    NodeName, ShardIndex, Signed, SignedRecord, StatementKind, Whole, hash, statement,
 };
 
 use crate::fixture::{
@@ -61,7 +61,14 @@ fn recomputed() -> Vec<Vector> {
         vector("possession", node_key(1).prove_possession(&possession).0),
         vector("accept statement", Acceptance::statement(&record)),
         vector("acceptance", acceptances()[0].to_bytes()),
-        vector("commit proof", CommitProof::gather(&record, &acceptances()).unwrap().to_bytes()),
+        vector(
+            "commit proof",
+            CommitProof::gather(&record, &Lineage::of_genesis(&record), &acceptances())
+                .unwrap()
+                .to_bytes(),
+        ),
+        vector("whole statement", Whole::statement(&record, ShardIndex(1), Incarnation(1))),
+        vector("whole", whole().to_bytes()),
         vector("permit statement", of(StatementKind::Permit, permit().to_bytes())),
         vector("signed permit", signed_permit.to_bytes()),
         vector("claim statement", of(StatementKind::Claim, claim().to_bytes())),
@@ -82,6 +89,12 @@ fn recomputed() -> Vec<Vector> {
             CatalogEntry::ClosingVoid { claim: claim().claim }.to_bytes(),
         ),
     ]
+}
+
+/// Node 1's word about its shard.
+fn whole() -> Whole {
+    let owner = ("node-1".parse().unwrap(), Incarnation(1));
+    Whole::sign(&record(), ShardIndex(1), owner, &node_key(1))
 }
 
 fn line(vector: &Vector) -> String {
@@ -120,6 +133,8 @@ fn statements_are_laid_out_as_documented() {
 
     assert_eq!(SignedRecord::statement(&record), head("record"));
     assert_eq!(Acceptance::statement(&record), [head("accept"), u64s(0)].concat());
+    let whole = [head("whole"), vec![1, 0], vec![1, 0, 0, 0]].concat();
+    assert_eq!(Whole::statement(&record, ShardIndex(1), Incarnation(1)), whole);
 
     let confirm =
         [head("confirm"), vec![0x44; 32], vec![4, 0, 1, 0], u64s(1_234_567), vec![0x22; 16]];
@@ -196,6 +211,7 @@ fn a_record_is_laid_out_and_hashed_as_documented() {
             vec![0x40 + at; 16],
             text(&format!("127.0.0.{at}:7443")),
             text(if at == 0 { "zone-a" } else { "" }),
+            text(if at == 1 { "host-1" } else { "" }),
             member.key.0.to_vec(),
             member.possession.0.to_vec(),
             count(1),
@@ -203,7 +219,7 @@ fn a_record_is_laid_out_and_hashed_as_documented() {
         ];
         bytes.extend(fields.concat());
     }
-    bytes.extend(count(0));
+    bytes.extend([count(0), count(0)].concat());
     assert_eq!(record.to_bytes(), bytes);
     let Hash(wanted) = hash(&[b"floe/v1/record", &bytes]);
     assert_eq!(record.hash().0, wanted);

@@ -6,7 +6,7 @@ use floe_api::messages::{Chain, ChainLink};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
 use floe_model::keys::RegistrarPublicKey;
-use floe_model::{Acceptance, CommitProof, SignedRecord};
+use floe_model::{Acceptance, CommitProof, Lineage, SignedRecord};
 use floe_plan::epoch::{Accept, Identity, Violation, accept};
 use floe_store::{Entry, State};
 
@@ -114,8 +114,11 @@ async fn take_link(node: &Arc<Node>, link: ChainLink) -> Result<(), ApiError> {
 async fn verified_proof(node: &Node, link: &ChainLink) -> Result<Option<CommitProof>, ApiError> {
     let Some(proof) = link.proof.clone() else { return Ok(None) };
     let record = link.record.record.clone();
-    let verified =
-        node.run(Work::Foreground, move || proof.verify(&record).map(|()| proof)).await?;
+    let verified = node
+        .run(Work::Foreground, move || {
+            proof.verify(&record, &Lineage::of_genesis(&record)).map(|()| proof)
+        })
+        .await?;
     verified.map(Some).map_err(|error| ApiError::new(ErrorCode::CertificateInvalid, error))
 }
 

@@ -17,7 +17,7 @@ use floe_model::keys::RegistrarKey;
 use floe_model::record::{NO_PARENT, Policy, Registrar, RegistrarRole};
 use floe_model::{
     Claim, ClaimId, CommitProof, CommitteeId, EpochNumber, EpochRecord, Geometry, Incarnation,
-    Member, NamespaceUid, NodeName, SignedClaim, SignedRecord, Timestamp, UploadId,
+    Lineage, Member, NamespaceUid, NodeName, SignedClaim, SignedRecord, Timestamp, UploadId,
 };
 use floe_sidecar::{Config, Limits, Sidecar};
 use futures::{StreamExt as _, stream};
@@ -312,6 +312,7 @@ async fn genesis(
             volume: identity.volume,
             address: target.address,
             zone: String::new(),
+            host: String::new(),
             key: identity.key,
             possession: identity.possession,
             shards,
@@ -329,6 +330,7 @@ async fn genesis(
         registrars,
         members,
         unfilled: Vec::new(),
+        wholes: Vec::new(),
     };
     let signature = registrar.sign(&SignedRecord::statement(&record));
     let signed = SignedRecord { record: record.clone(), key: registrar.public(), signature };
@@ -338,7 +340,8 @@ async fn genesis(
         let target = Target::from(member);
         accepted.push(operator.push_epoch(&target, &chain).await.unwrap().value);
     }
-    chain.links[0].proof = Some(CommitProof::gather(&record, &accepted).unwrap());
+    chain.links[0].proof =
+        Some(CommitProof::gather(&record, &Lineage::of_genesis(&record), &accepted).unwrap());
     for member in &record.members {
         operator.push_epoch(&Target::from(member), &chain).await.unwrap();
     }

@@ -179,6 +179,7 @@ fn member(
         volume: identity.volume,
         address: node.address.clone(),
         zone: node.zone.clone(),
+        host: String::new(),
         key: identity.key,
         possession: identity.possession,
         shards,
@@ -207,5 +208,6 @@ fn record(keys: &Keys, config: &GenesisConfig, members: Vec<Member>) -> EpochRec
         ],
         members,
         unfilled: Vec::new(),
+        wholes: Vec::new(),
     }
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use floe_api::messages::{Chain, ChainLink};
 use floe_api::{NodeClient, Target};
 use floe_model::{
-    Acceptance, CommitProof, EpochRecord, Member, NodeName, RecordHash, SignedRecord, SignersError,
-    Threshold,
+    Acceptance, CommitProof, EpochRecord, Lineage, Member, NodeName, ProofError, RecordHash,
+    SignedRecord, Threshold,
 };
 use futures::future::join_all;
 
@@ -73,15 +73,17 @@ pub(super) fn commit(record: &EpochRecord, answers: &Answers) -> Result<CommitPr
             Err(reason) => drop(refused.insert(node.clone(), reason)),
         }
     }
-    CommitProof::gather(record, &accepted).map_err(|error| match error {
-        SignersError::TooFew { have, need } => GenesisError::TooFew { have, need, refused },
-        // Each was checked above, so nothing else can be wrong with them.
-        _ => GenesisError::TooFew {
-            have: 0,
-            need: Threshold::Correct.shards(record.geometry),
-            refused,
+    CommitProof::gather(record, &Lineage::of_genesis(record), &accepted).map_err(
+        |error| match error {
+            ProofError::TooFew { have, need, .. } => GenesisError::TooFew { have, need, refused },
+            // Each was checked above, so nothing else can be wrong with them.
+            _ => GenesisError::TooFew {
+                have: 0,
+                need: Threshold::Correct.shards(record.geometry),
+                refused,
+            },
         },
-    })
+    )
 }
 
 fn checked(
@@ -111,5 +113,5 @@ async fn known_proof(
     let asked = targets.iter().map(|(_, target)| client.epoch(target));
     let chains = join_all(asked).await.into_iter().filter_map(Result::ok);
     let proofs = chains.flat_map(|chain| chain.value.links).filter_map(|link| link.proof);
-    proofs.into_iter().find(|proof| proof.verify(record).is_ok())
+    proofs.into_iter().find(|proof| proof.verify(record, &Lineage::of_genesis(record)).is_ok())
 }

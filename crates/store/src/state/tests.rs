@@ -2,8 +2,7 @@ use floe_model::keys::{RegistrarPublicKey, RegistrarSignature};
 use floe_model::record::{NO_PARENT, Policy};
 use floe_model::{
     Axis, BlobId, CatalogEntry, ClaimId, CommitProof, CommitteeId, EpochNumber, EpochRecord,
-    ExtentIndex, Layout, PairIndex, RecordHash, ShardIndex, SignedRecord, Signers, Timestamp,
-    UploadId, VolumeId,
+    ExtentIndex, PairIndex, RecordHash, ShardIndex, SignedRecord, Timestamp, UploadId, VolumeId,
 };
 
 use super::*;
@@ -45,6 +44,7 @@ fn record(number: u64) -> SignedRecord {
             registrars: Vec::new(),
             members: Vec::new(),
             unfilled: Vec::new(),
+            wholes: Vec::new(),
         },
         key: RegistrarPublicKey([0; 32]),
         signature: RegistrarSignature([0; 64]),
@@ -54,7 +54,7 @@ fn record(number: u64) -> SignedRecord {
 fn proof(record: RecordHash) -> Entry {
     Entry::Committed(Box::new(CommitProof {
         record,
-        signers: Signers::from_bytes(&[0, 0, 0, 0]).unwrap(),
+        signers: Vec::new(),
         signature: floe_model::keys::NodeSignature([0; 96]),
     }))
 }

@@ -11,9 +11,9 @@ use floe_api::report::{IdentityReport, Serving, ServingState};
 use floe_api::server::{Limits, Security, serve};
 use floe_api::{Call, NodeClient, Role, TransportLimits, body};
 use floe_env::{Env, Task, real_env};
-use floe_model::VolumeId;
 use floe_model::keys::NodeKey;
 use floe_model::record::possession_statement;
+use floe_model::{Lineage, VolumeId};
 use floe_plan::epoch::{Accept, Identity, accept};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
@@ -57,7 +57,8 @@ impl FakeNode {
         let link = &offered.links[0];
         let verdict = accept(accepted.as_ref(), &self.identity, &link.record).unwrap();
         if let Some(proof) = &link.proof {
-            proof.verify(&link.record.record).unwrap();
+            let record = &link.record.record;
+            proof.verify(record, &Lineage::of_genesis(record)).unwrap();
         }
         let acceptance = Acceptance::sign(
             &link.record.record,
@@ -152,7 +153,10 @@ async fn a_committee_begins_once() {
     let log = dir.path().join("records");
     let mut world = World::new(dir.path()).await;
     let begun = world.genesis(&log).await.unwrap();
-    assert_eq!(begun.proof.verify(&begun.record.record), Ok(()));
+    assert_eq!(
+        begun.proof.verify(&begun.record.record, &Lineage::of_genesis(&begun.record.record)),
+        Ok(())
+    );
     assert_eq!(begun.untold, BTreeMap::new());
     for (node, (fake, _)) in &world.nodes {
         let chain = fake.chain.lock().unwrap().clone();
@@ -172,7 +176,10 @@ async fn a_committee_begins_once() {
     assert_eq!(again.untold.into_keys().collect::<Vec<_>>(), [name("a")]);
     world.stop("b").await;
     let again = world.genesis(&log).await.unwrap();
-    assert_eq!(again.proof.verify(&begun.record.record), Ok(()));
+    assert_eq!(
+        again.proof.verify(&begun.record.record, &Lineage::of_genesis(&begun.record.record)),
+        Ok(())
+    );
     let untold: BTreeSet<NodeName> = again.untold.into_keys().collect();
     assert_eq!(untold, BTreeSet::from([name("a"), name("b")]));
 }
