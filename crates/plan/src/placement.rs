@@ -1,4 +1,4 @@
-//! Which node owns which shards of record 0.
+//! Which node owns which shards: of record 0, and with the fewest moves of a later one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,6 +37,44 @@ pub enum PlacementError {
     /// Two nodes bear one name.
     #[error("node {0} is named twice; give every node a name of its own")]
     DuplicateNode(NodeName),
+    /// Those that stay have no room for what a leaving node holds.
+    #[error(
+        "shards of {node} find no place: a node or host may hold at most {faulty}; add nodes first"
+    )]
+    NoRoom {
+        /// The node that is to give.
+        node: NodeName,
+        /// f.
+        faulty: u16,
+    },
+}
+
+/// A node with what it holds now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// Its name.
+    pub node: NodeName,
+    /// Its zone, empty if it has none.
+    pub zone: String,
+    /// Its host, empty for one of its own.
+    pub host: String,
+    /// Its share of the shards, in proportion; 0 for one that gives all it has.
+    pub weight: u32,
+    /// Whether it may gain and, unless its weight is 0, give.
+    pub present: bool,
+    /// What it owns; the last ones are given first.
+    pub shards: Vec<ShardIndex>,
+}
+
+/// A shard that changes hands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// Its owner.
+    pub from: NodeName,
+    /// Its next owner.
+    pub to: NodeName,
 }
 
 /// Deals the shards evenly, at most f to a node; nodes of one zone lie as far apart as they can, so
@@ -55,6 +93,92 @@ pub fn assign(
         }
     }
     Ok(owned)
+}
+
+/// The fewest moves after which no shard could move to a node that has less in proportion to its
+/// weight, with at most f shards on a node and on a host; those of nodes that leave first. Among
+/// equal takers, the one whose zone holds least.
+pub fn rebalance(geometry: Geometry, places: &[Place]) -> Result<Vec<Move>, PlacementError> {
+    let mut places = places.to_vec();
+    let mut moves = Vec::new();
+    while let Some((giver, taker)) = next_move(geometry, &places)? {
+        let Some(shard) = places.get_mut(giver).and_then(|place| place.shards.pop()) else { break };
+        let from = places.get(giver).map(|place| place.node.clone());
+        // What it gained it keeps before what it had.
+        if let (Some(from), Some(to)) = (from, places.get_mut(taker)) {
+            to.shards.insert(0, shard);
+            moves.push(Move { shard, from, to: to.node.clone() });
+        }
+    }
+    Ok(moves)
+}
+
+/// The next {giver, taker}, by position.
+fn next_move(
+    geometry: Geometry,
+    places: &[Place],
+) -> Result<Option<(usize, usize)>, PlacementError> {
+    let mut givers: Vec<(usize, &Place)> = places.iter().enumerate().collect();
+    givers.retain(|(_, place)| !place.shards.is_empty() && (place.present || place.weight == 0));
+    // Fullest first, in proportion: a/b before c/d where a·d > c·b; those that leave before all.
+    givers.sort_by(|(_, one), (_, other)| {
+        let full = |place: &Place, by: &Place| weigh(place.shards.len(), by.weight);
+        let leaves = |place: &Place| place.weight == 0;
+        leaves(other)
+            .cmp(&leaves(one))
+            .then(full(other, one).cmp(&full(one, other)))
+            .then(one.node.cmp(&other.node))
+    });
+    for (giver, place) in givers {
+        let taker = best_taker(geometry, places, giver);
+        if taker.is_some() {
+            return Ok(taker.map(|taker| (giver, taker)));
+        }
+        if place.weight == 0 {
+            let faulty = geometry.faulty();
+            return Err(PlacementError::NoRoom { node: place.node.clone(), faulty });
+        }
+    }
+    Ok(None)
+}
+
+fn weigh(shards: usize, weight: u32) -> u64 {
+    (shards as u64).saturating_mul(u64::from(weight))
+}
+
+/// Who takes a shard of `giver`, if that makes the shares more even.
+fn best_taker(geometry: Geometry, places: &[Place], giver: usize) -> Option<usize> {
+    let from = places.get(giver)?;
+    let zone_load = |zone: &str| -> usize {
+        places.iter().filter(|place| place.zone == zone).map(|place| place.shards.len()).sum()
+    };
+    let fits = |(position, place): &(usize, &Place)| {
+        let most = usize::from(geometry.faulty());
+        let others = places.iter().enumerate();
+        let on_host: usize = others
+            .filter(|(other, it)| other != position && same_host(it, place))
+            .map(|(other, it)| it.shards.len() - usize::from(other == giver))
+            .sum();
+        *position != giver && place.present && place.shards.len() + on_host < most
+    };
+    let evens = |place: &Place| {
+        from.weight == 0
+            || weigh(place.shards.len() + 1, from.weight) < weigh(from.shards.len(), place.weight)
+    };
+    let takers = places.iter().enumerate().filter(|(_, place)| place.weight > 0);
+    let takers = takers.filter(fits).filter(|(_, place)| evens(place));
+    let best = takers.min_by(|(_, one), (_, other)| {
+        let emptiness = |place: &Place, by: &Place| weigh(place.shards.len() + 1, by.weight);
+        emptiness(one, other)
+            .cmp(&emptiness(other, one))
+            .then_with(|| zone_load(&one.zone).cmp(&zone_load(&other.zone)))
+            .then_with(|| one.node.cmp(&other.node))
+    });
+    best.map(|(position, _)| position)
+}
+
+fn same_host(one: &Place, other: &Place) -> bool {
+    !one.host.is_empty() && one.host == other.host
 }
 
 fn check(geometry: Geometry, nodes: &[(NodeName, String)]) -> Result<(), PlacementError> {

@@ -57,7 +57,122 @@ fn what_cannot_be_placed_names_the_way_out() {
     assert_eq!(assign(ten, &twice), Err(PlacementError::DuplicateNode(twice[1].0.clone())));
 }
 
+fn place(name: &str, weight: u32, shards: &[u16]) -> Place {
+    let (zone, host) = (String::new(), String::new());
+    let shards = shards.iter().copied().map(ShardIndex).collect();
+    Place { node: name.parse().unwrap(), zone, host, weight, present: true, shards }
+}
+
+/// `shard from→to`, one a move.
+fn shown(moves: &[Move]) -> String {
+    let each = moves.iter().map(|it| format!("{} {}>{}", it.shard, it.from, it.to));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn moves_are_few_and_go_where_there_is_least() {
+    let ten = Geometry::of_shards(10).unwrap();
+    let seven = || {
+        vec![
+            place("a", 1, &[0, 7]),
+            place("b", 1, &[1, 8]),
+            place("c", 1, &[2, 9]),
+            place("d", 1, &[3]),
+            place("e", 1, &[4]),
+            place("f", 1, &[5]),
+            place("g", 1, &[6]),
+        ]
+    };
+    let with = |change: &dyn Fn(&mut Vec<Place>)| {
+        let mut places = seven();
+        change(&mut places);
+        rebalance(ten, &places).map(|moves| shown(&moves)).map_err(|error| error.to_string())
+    };
+    let table: [(&str, &dyn Fn(&mut Vec<Place>), &str); 7] = [
+        ("as even as can be", &|_| {}, ""),
+        ("an eighth", &|it| it.push(place("h", 1, &[])), "7 a>h"),
+        (
+            "an eighth that is away",
+            &|it| {
+                it.push(Place { present: false, ..place("h", 1, &[]) });
+            },
+            "",
+        ),
+        ("one leaves", &|it| it[0].weight = 0, "7 a>d, 0 a>e"),
+        (
+            "one leaves that is away",
+            &|it| {
+                it[0].weight = 0;
+                it[0].present = false;
+            },
+            "7 a>d, 0 a>e",
+        ),
+        ("three times as large", &|it| it[6].weight = 3, "7 a>g, 8 b>g"),
+        (
+            "on one host",
+            &|it| {
+                for at in [0, 3] {
+                    it[at].host = "one".to_owned();
+                }
+                it[1].weight = 0;
+            },
+            "8 b>e, 1 b>f",
+        ),
+    ];
+    for (what, change, expected) in table {
+        assert_eq!(with(change).as_deref(), Ok(expected), "{what}");
+    }
+    let four: Vec<Place> = [[0_u16, 4, 8].as_slice(), &[1, 5, 9], &[2, 6], &[3, 7]]
+        .iter()
+        .zip(["a", "b", "c", "d"])
+        .map(|(shards, name)| place(name, u32::from(name != "d"), shards))
+        .collect();
+    let error = rebalance(ten, &four).unwrap_err();
+    assert!(error.to_string().contains("of d find no place"), "{error}");
+}
+
 proptest! {
+    #[test]
+    fn rebalancing_moves_no_more_than_it_must(
+        shards in 4_u16..=64,
+        counts in prop::collection::vec(0_usize..9, 4..12),
+        leaving in prop::collection::vec(prop::bool::weighted(0.2), 12),
+    ) {
+        let geometry = Geometry::of_shards(shards).unwrap();
+        let mut next = 0..shards;
+        let mut places: Vec<Place> = counts.iter().enumerate().map(|(at, &count)| {
+            let own: Vec<u16> = next.by_ref().take(count.min(usize::from(geometry.faulty()))).collect();
+            place(&format!("n{at}"), u32::from(!leaving[at]), &own)
+        }).collect();
+        prop_assume!(next.is_empty());
+        let staying = leaving.iter().take(places.len()).filter(|leaves| !**leaves).count();
+        let before = places.clone();
+        let Ok(moves) = rebalance(geometry, &places) else {
+            prop_assert!(staying * usize::from(geometry.faulty()) < usize::from(shards));
+            return Ok(());
+        };
+        let all: usize = usize::from(shards);
+        for it in &moves {
+            let from = places.iter_mut().find(|place| place.node == it.from).unwrap();
+            from.shards.retain(|shard| *shard != it.shard);
+            let to = places.iter_mut().find(|place| place.node == it.to).unwrap();
+            to.shards.push(it.shard);
+        }
+        let kept = || places.iter().filter(|place| place.weight > 0);
+        let most = kept().map(|place| place.shards.len()).max().unwrap();
+        let least = kept().map(|place| place.shards.len()).min().unwrap();
+        prop_assert!(most - least <= 1 && most <= usize::from(geometry.faulty()));
+        // The least: each node gives what lies above its share; the larger shares go to the fullest.
+        let mut had: Vec<usize> =
+            before.iter().filter(|place| place.weight > 0).map(|place| place.shards.len()).collect();
+        had.sort_unstable_by(|one, other| other.cmp(one));
+        let shares = (0..staying).map(|at| all / staying + usize::from(at < all % staying));
+        let least: usize = had.iter().zip(shares).map(|(had, share)| had.saturating_sub(share)).sum();
+        let left: usize =
+            before.iter().filter(|place| place.weight == 0).map(|place| place.shards.len()).sum();
+        prop_assert_eq!(moves.len(), least + left);
+    }
+
     #[test]
     fn every_shard_once_evenly_and_at_most_f(
         shards in 4_u16..=256,
