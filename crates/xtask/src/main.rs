@@ -39,12 +39,8 @@ enum Verb {
     Layers,
     /// Check file sizes, file names, files no module declares, and leftovers
     Sizes,
-    /// Hold the codec against cases computed by the reference codec
-    Vectors {
-        /// Files of one JSON case per line
-        #[arg(required = true)]
-        files: Vec<std::path::PathBuf>,
-    },
+    /// Hold the codec and the signed layouts against cases kept as data
+    Vectors(vectors::Options),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +61,6 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Bench(options) => bench::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),
-        Verb::Vectors { files } => vectors::run(&files),
+        Verb::Vectors(options) => vectors::run(&workspace, &options),
     }
 }

@@ -2,8 +2,8 @@
 
 use floe_model::{Axis, BlobLayout, ExtentShape, Geometry, Unverified};
 use floe_redstuff::{
-    ExtentMetadata, Manifest, ReadCheck, SymbolProof, check_decoded, crossing_symbols, decode_extent,
-    prove_symbols, rebuild_sliver, stripe_id, verify_sliver, verify_symbols,
+    ExtentMetadata, Manifest, ReadCheck, SymbolProof, check_decoded, crossing_symbols,
+    decode_extent, prove_symbols, rebuild_sliver, stripe_id, verify_sliver, verify_symbols,
 };
 use proptest::prelude::*;
 

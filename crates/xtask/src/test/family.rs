@@ -1,11 +1,9 @@
 //! The families of checks, in the order in which they run: what fails fast comes first.
 
-use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::ValueEnum;
 
 use super::Options;
@@ -29,7 +27,7 @@ pub(crate) enum Family {
     Unit,
     /// documentation without warnings, its examples run
     Doc,
-    /// cases of the reference codec, bit for bit
+    /// cases kept as data, bit for bit: the reference codec's and ours
     Conformance,
     /// real processes with the release binary
     Node,
@@ -78,7 +76,7 @@ impl Family {
                 build.env("RUSTDOCFLAGS", "-D warnings");
                 steps(&mut [build, tests(workspace, options, "--doc")])
             }
-            Self::Conformance => vectors::run(&vector_files(workspace)?).map(|()| Ran::default()),
+            Self::Conformance => vectors::conform(workspace).map(|()| Ran::default()),
             Self::Node => running_system(workspace, options, "node_", |command| {
                 command.env("FLOE_BIN", artefact(workspace)?);
                 Ok(())
@@ -121,19 +119,6 @@ fn test_targets(workspace: &Workspace, of_running_systems: bool) -> impl Iterato
 /// everything again with other features than the other families use.
 fn integration_tests(workspace: &Workspace) -> Vec<&str> {
     test_targets(workspace, false).flat_map(|name| ["--test", name]).collect()
-}
-
-/// The cases that are kept with the codec.
-fn vector_files(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
-    let folder = workspace.root.join("crates/redstuff/tests/vectors");
-    let mut files = Vec::new();
-    for entry in fs::read_dir(&folder).with_context(|| format!("read {}", folder.display()))? {
-        files.push(entry?.path());
-    }
-    files.retain(|file| file.extension().is_some_and(|extension| extension == "jsonl"));
-    files.sort_unstable();
-    ensure!(!files.is_empty(), "no *.jsonl in {}", folder.display());
-    Ok(files)
 }
 
 /// `cargo LINE` in the top folder.
