@@ -53,6 +53,12 @@ pub enum ErrorCode {
     BlobInconsistent,
     /// The feed's volume is unknown, or the entries asked for are compacted away: list instead.
     Gone,
+    /// The lease is of an earlier start of the node: ask for a new one.
+    LeaseStale,
+    /// The lease was not renewed in time, or was ended: ask for a new one.
+    LeaseExpired,
+    /// What was brought is not in the lease.
+    NotLeased,
     /// Too much to do: come back later.
     Overloaded,
     /// The node serves nothing of the kind now; the detail says why and what to do.
@@ -65,7 +71,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 28] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::ForbiddenRole,
@@ -87,6 +93,9 @@ impl ErrorCode {
         Self::Incomplete,
         Self::BlobInconsistent,
         Self::Gone,
+        Self::LeaseStale,
+        Self::LeaseExpired,
+        Self::NotLeased,
         Self::Overloaded,
         Self::NotServing,
         Self::StorageFull,
@@ -117,6 +126,9 @@ impl ErrorCode {
             Self::Incomplete => "incomplete",
             Self::BlobInconsistent => "blob-inconsistent",
             Self::Gone => "gone",
+            Self::LeaseStale => "lease-stale",
+            Self::LeaseExpired => "lease-expired",
+            Self::NotLeased => "not-leased",
             Self::Overloaded => "overloaded",
             Self::NotServing => "not-serving",
             Self::StorageFull => "storage-full",
@@ -129,7 +141,7 @@ impl ErrorCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::ForbiddenRole | Self::StatementInvalid => StatusCode::FORBIDDEN,
+            Self::ForbiddenRole | Self::StatementInvalid | Self::NotLeased => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownUpload => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NeedEpoch
@@ -138,6 +150,7 @@ impl ErrorCode {
             | Self::ClaimReleased
             | Self::ClaimClosed
             | Self::StaleStatement
+            | Self::LeaseStale
             | Self::Incomplete => StatusCode::CONFLICT,
             Self::CertificateInvalid
             | Self::SliverInvalid
@@ -145,7 +158,7 @@ impl ErrorCode {
             | Self::ManifestInvalid
             | Self::BlobInconsistent => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Gone => StatusCode::GONE,
+            Self::Gone | Self::LeaseExpired => StatusCode::GONE,
             Self::Overloaded | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
             Self::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

@@ -5,12 +5,15 @@
 //! Content that only redstuff can judge (metadata, manifests, slivers, symbols, proofs) is plain
 //! bytes for the sender and [`Unverified`] for the receiver.
 
+mod batch;
 mod blob;
 mod catalog;
 mod epoch;
 mod frames;
+mod lease;
 mod upload;
 
+pub use batch::{Batch, BatchAnswer, Part};
 pub use blob::{
     ExtentHoldings, Holdings, Manifest, Metadata, Sliver, Symbols, SymbolsOf, SymbolsWanted,
 };
@@ -20,6 +23,7 @@ pub use catalog::{
 };
 pub use epoch::{Chain, ChainLink, EPOCH_HEADER, EpochHint};
 pub use frames::{MOST_FRAMES, MessageKind};
+pub use lease::{Lease, LeaseProgress, LeaseState, LeasedBlob, LeasedExtent};
 pub use upload::{Confirmed, Extent, Finish, FinishAnswer, InlineExtent};
 
 use bytes::Bytes;

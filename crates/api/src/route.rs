@@ -57,11 +57,21 @@ pub enum Route {
     Changes,
     /// How far the node has read another node's feed.
     Cursor,
+    /// Several small calls in one request.
+    Batch,
+    /// Takes a lease of repair work.
+    Lease,
+    /// Renews a lease, with what was done since.
+    RenewLease,
+    /// Ends a lease.
+    EndLease,
+    /// Brings slivers that were rebuilt under a lease.
+    PutRepaired,
 }
 
 impl Route {
     /// All routes, in the table's order.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 24] = [
         Self::Identity,
         Self::Report,
         Self::Epoch,
@@ -81,6 +91,11 @@ impl Route {
         Self::Holdings,
         Self::Changes,
         Self::Cursor,
+        Self::Batch,
+        Self::Lease,
+        Self::RenewLease,
+        Self::EndLease,
+        Self::PutRepaired,
     ];
 
     /// The route's line of the table.

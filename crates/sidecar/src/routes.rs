@@ -1,6 +1,7 @@
 //! What the node answers, route by route. Each handler gets a parsed call and a whole body; role,
 //! cap and the gate were checked before.
 
+mod batch;
 mod blobs;
 mod catalog;
 mod claims;
@@ -8,6 +9,7 @@ mod epoch;
 mod extent;
 mod finish;
 mod identity;
+mod leases;
 mod report;
 mod symbols;
 mod uploads;
@@ -82,6 +84,10 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Byte
         Call::Holdings { blob, extents } => blobs::holdings(node, blob, extents).await,
         Call::Symbols { blob, extent } => {
             symbols::symbols(node, peer.role, (blob, extent), parse(body)?).await
+        }
+        Call::Batch => batch::batch(node, peer.role, parse(body)?).await,
+        Call::Lease | Call::RenewLease { .. } | Call::EndLease { .. } | Call::PutRepaired { .. } => {
+            leases::later()
         }
     }
 }

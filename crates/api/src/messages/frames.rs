@@ -50,6 +50,10 @@ pub enum MessageKind {
     FeedHead = 0x110,
     /// Head: complete u8.
     End = 0x111,
+    /// Head: method, a space, path and query. Payload: the request's body.
+    Part = 0x112,
+    /// Head: status u16. Payload: the answer's body.
+    PartAnswer = 0x113,
 }
 
 /// Writes frames one behind the other.

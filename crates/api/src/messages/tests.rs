@@ -160,7 +160,33 @@ fn every_body() -> Vec<(&'static str, Bytes, Reads)> {
         ("sliver", sliver(Axis::Primary, 1, 99).0.encode(), reads::<Sliver<Received>>),
         ("symbols", symbols.encode(), reads::<Symbols<Received>>),
         ("changes", changes().encode(), reads::<Changes>),
+        ("batch", batch().encode(), reads::<Batch>),
+        ("batch answer", batch_answer().encode(), reads::<BatchAnswer>),
     ]
+}
+
+fn batch() -> Batch {
+    let wanted = SymbolsWanted { axis: Axis::Primary, index: 3, proofs: true, sources: None };
+    let blob = BlobId([3; 32]);
+    let symbols = crate::Call::Symbols { blob, extent: ExtentIndex(2) };
+    let metadata = crate::Call::Metadata { blob, extent: ExtentIndex(0) };
+    let parts = [(symbols, wanted.encode()), (metadata, Bytes::new())];
+    Batch { parts: parts.map(|(call, body)| Part { call, body }).to_vec() }
+}
+
+fn batch_answer() -> BatchAnswer {
+    BatchAnswer { answers: vec![Ok(bytes(7).into()), Err(ApiError::not_found("nothing"))] }
+}
+
+#[test]
+fn batches_come_back_and_take_few_routes() {
+    assert_eq!(Batch::decode(&batch().encode()), Ok(batch()));
+    assert_eq!(BatchAnswer::decode(&batch_answer().encode()), Ok(batch_answer()));
+    let part = Part { call: crate::Call::Epoch, body: Bytes::new() };
+    let error = Batch::decode(&Batch { parts: vec![part] }.encode()).unwrap_err().to_string();
+    assert!(error.contains("route epoch does not come in batches"), "{error}");
+    let many = Batch { parts: vec![batch().parts[1].clone(); Batch::MOST_PARTS + 1] };
+    assert!(Batch::decode(&many.encode()).is_err());
 }
 
 fn chain() -> Chain {

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use floe_model::{
-    Axis, BlobId, BlobName, ClaimId, ExtentIndex, FeedPosition, NamespaceUid, NodeName, PairIndex,
-    UploadId,
+    Axis, BlobId, BlobName, BootId, ClaimId, ExtentIndex, FeedPosition, LeaseId, NamespaceUid,
+    NodeName, PairIndex, UploadId,
 };
 use http::Method;
 
@@ -146,6 +146,35 @@ pub enum Call {
         /// Whose feed it is.
         node: NodeName,
     },
+    /// [`Route::Batch`].
+    Batch,
+    /// [`Route::Lease`].
+    Lease,
+    /// [`Route::RenewLease`].
+    RenewLease {
+        /// The lease.
+        lease: LeaseId,
+        /// The start of the node under which it was given.
+        boot: BootId,
+    },
+    /// [`Route::EndLease`].
+    EndLease {
+        /// The lease.
+        lease: LeaseId,
+        /// The start of the node under which it was given.
+        boot: BootId,
+    },
+    /// [`Route::PutRepaired`].
+    PutRepaired {
+        /// The lease.
+        lease: LeaseId,
+        /// The start of the node under which it was given.
+        boot: BootId,
+        /// The blob.
+        blob: BlobId,
+        /// The extent of it.
+        extent: ExtentIndex,
+    },
 }
 
 impl Call {
@@ -171,6 +200,11 @@ impl Call {
             Self::Holdings { .. } => Route::Holdings,
             Self::Changes { .. } => Route::Changes,
             Self::Cursor { .. } => Route::Cursor,
+            Self::Batch => Route::Batch,
+            Self::Lease => Route::Lease,
+            Self::RenewLease { .. } => Route::RenewLease,
+            Self::EndLease { .. } => Route::EndLease,
+            Self::PutRepaired { .. } => Route::PutRepaired,
         }
     }
 
@@ -211,7 +245,8 @@ impl Call {
                 Self::PutExtent { extent, .. }
                 | Self::Metadata { extent, .. }
                 | Self::Sliver { extent, .. }
-                | Self::Symbols { extent, .. },
+                | Self::Symbols { extent, .. }
+                | Self::PutRepaired { extent, .. },
                 "extent",
             ) => extent.to_string(),
             (
@@ -228,12 +263,19 @@ impl Call {
                 | Self::Metadata { blob, .. }
                 | Self::Sliver { blob, .. }
                 | Self::Symbols { blob, .. }
-                | Self::Holdings { blob, .. },
+                | Self::Holdings { blob, .. }
+                | Self::PutRepaired { blob, .. },
                 "blob",
             ) => blob.to_string(),
             (Self::Sliver { axis, .. }, "axis") => axis.to_string(),
             (Self::Sliver { pair, .. }, "pair") => pair.to_string(),
             (Self::Cursor { node }, "node") => node.to_string(),
+            (
+                Self::RenewLease { lease, .. }
+                | Self::EndLease { lease, .. }
+                | Self::PutRepaired { lease, .. },
+                "lease",
+            ) => lease.to_string(),
             _ => String::new(),
         }
     }
@@ -253,6 +295,9 @@ impl Call {
                 let after = after.iter().map(|after| ("after", after.to_string()));
                 after.chain([("wait_millis", wait_millis.to_string())]).collect()
             }
+            Self::RenewLease { boot, .. }
+            | Self::EndLease { boot, .. }
+            | Self::PutRepaired { boot, .. } => vec![("boot", boot.to_string())],
             _ => Vec::new(),
         }
     }
@@ -331,6 +376,20 @@ impl Call {
                 wait_millis: values.query("wait_millis")?.unwrap_or(0).min(LONGEST_WAIT_MILLIS),
             },
             Route::Cursor => Self::Cursor { node: values.path("node")? },
+            Route::Batch => Self::Batch,
+            Route::Lease => Self::Lease,
+            Route::RenewLease => {
+                Self::RenewLease { lease: values.path("lease")?, boot: values.boot()? }
+            }
+            Route::EndLease => {
+                Self::EndLease { lease: values.path("lease")?, boot: values.boot()? }
+            }
+            Route::PutRepaired => Self::PutRepaired {
+                lease: values.path("lease")?,
+                boot: values.boot()?,
+                blob: values.path("blob")?,
+                extent: values.extent()?,
+            },
         })
     }
 }
@@ -375,6 +434,10 @@ impl Values<'_> {
 
     fn extent(&self) -> Result<ExtentIndex, ApiError> {
         self.path("extent").map(ExtentIndex)
+    }
+
+    fn boot(&self) -> Result<BootId, ApiError> {
+        self.query("boot")?.ok_or_else(|| ApiError::malformed("boot: it is missing"))
     }
 
     fn axis(&self) -> Result<Axis, ApiError> {

@@ -27,7 +27,7 @@ fn the_table() {
         let roles: Vec<_> = spec.roles.iter().map(|role| role.as_str()).collect();
         writeln!(
             table,
-            "{:<15} {:<4} {:<66} {:<30} {:>8} {:>8} {:>3}s",
+            "{:<15} {:<6} {:<66} {:<30} {:>8} {:>8} {:>3}s",
             spec.name,
             spec.method.as_str(),
             spec.path,

@@ -5,6 +5,7 @@ use super::*;
 fn every_call() -> Vec<Call> {
     let (upload, claim) = (UploadId([1; 16]), ClaimId([2; 16]));
     let (namespace_uid, blob) = (NamespaceUid([3; 16]), BlobId([0xfb; 32]));
+    let (lease, boot) = (LeaseId([5; 16]), BootId([6; 16]));
     let extent = ExtentIndex(7);
     let name: BlobName = "weights.v2-a".parse().unwrap();
     let span = Span { first: 3, count: 2 };
@@ -38,6 +39,11 @@ fn every_call() -> Vec<Call> {
         Call::Changes { after: None, wait_millis: 0 },
         Call::Changes { after: Some(after), wait_millis: 30_000 },
         Call::Cursor { node: "node-1".parse().unwrap() },
+        Call::Batch,
+        Call::Lease,
+        Call::RenewLease { lease, boot },
+        Call::EndLease { lease, boot },
+        Call::PutRepaired { lease, boot, blob, extent },
     ]
 }
 
