@@ -3,7 +3,8 @@
 //!
 //! | module | decides |
 //! |---|---|
-//! | [`placement`] | which node owns which shards of record 0 |
+//! | [`placement`] | which node owns which shards: at the start, and after the fewest moves |
+//! | [`succession`] | what the next epoch record is, or why there is none |
 //! | [`epoch`] | whether a record is in order, and whether this node accepts it |
 //! | [`custody`] | whether a node opens, confirms, stores, acknowledges, releases, closes |
 //! | [`expiry`] | whether anything still needs a blob that nobody certified |
@@ -14,6 +15,7 @@ pub mod epoch;
 pub mod expiry;
 pub mod placement;
 pub mod repair;
+pub mod succession;
 
 #[cfg(test)]
 mod fixture;
