@@ -9,6 +9,7 @@ mod input;
 mod manifest;
 #[path = "../../redstuff/tests/codec/plain.rs"]
 mod plain;
+mod signed;
 mod stripe;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,11 @@ use crate::workspace::Workspace;
 const REFERENCE: &str = "crates/redstuff/tests/vectors/rs2.jsonl";
 
 /// Cases of our own, and what writes them.
-const OWN: [(&str, fn() -> Vec<Value>); 1] =
-    [("crates/redstuff/tests/vectors/floe.jsonl", encoded_cases)];
+const OWN: [(&str, Cases); 2] = [
+    ("crates/redstuff/tests/vectors/floe.jsonl", encoded_cases),
+    ("crates/model/tests/vectors/signed.jsonl", signed::plainly),
+];
+type Cases = fn() -> Vec<Value>;
 
 /// What to check, or that the cases of our own are to be written.
 #[derive(Debug, Args)]
@@ -121,6 +125,7 @@ fn check(case: &Map<String, Value>) -> anyhow::Result<()> {
         Some(Some("stripe")) => stripe::by_the_codec(Input::of(case)?)?,
         Some(Some("extent")) => extent::by_the_codec(Input::of(case)?)?,
         Some(Some("manifest")) => manifest::by_the_codec(Input::of(case)?)?,
+        Some(Some("signed")) => signed::by_the_model(case)?,
         Some(kind) => bail!("a kind of case that this program does not know: {kind:?}"),
     };
     same(case, &computed)

@@ -61,7 +61,7 @@ fn tree(records: &[&EpochRecord]) -> EpochTree {
 }
 
 fn commit(tree: &mut EpochTree, record: &EpochRecord, who: &[usize]) -> Result<(), ChainError> {
-    let lineage = tree.lineage(record).expect("a committed ancestor");
+    let lineage = tree.lineage(record).unwrap();
     let number = record.number;
     let proof = CommitProof::gather(record, &lineage, &accepted(record, who))
         .map_err(|source| ChainError::Proof { number, source })?;

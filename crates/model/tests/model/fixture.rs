@@ -5,7 +5,7 @@ use floe_model::record::{NO_PARENT, Policy, Registrar, RegistrarRole, possession
 use floe_model::{
     BlobId, Certificate, Claim, ClaimId, CommitteeId, Confirmation, ContentPolicy, EpochNumber,
     EpochRecord, Geometry, Incarnation, Member, NamespaceUid, Permit, RecordHash, Release,
-    ShardIndex, SignedRecord, Timestamp, UploadId, VolumeId,
+    ShardIndex, SignedRecord, Timestamp, UploadId, VolumeId, Whole,
 };
 
 pub(crate) const COMMITTEE: CommitteeId = CommitteeId([0xc0; 16]);
@@ -71,6 +71,25 @@ pub(crate) fn signed_record() -> SignedRecord {
     SignedRecord { record, key: operator().public(), signature }
 }
 
+/// Node 1's word about its shard.
+pub(crate) fn whole() -> Whole {
+    let owner = ("node-1".parse().unwrap(), Incarnation(1));
+    Whole::sign(&record(), ShardIndex(1), owner, &node_key(1))
+}
+
+/// A forced child of the record, by which shard 1 is whole and shard 2 is not yet.
+pub(crate) fn child() -> EpochRecord {
+    let parent = record();
+    EpochRecord {
+        number: EpochNumber(7),
+        parent: parent.hash(),
+        forced: true,
+        unfilled: vec![ShardIndex(2)],
+        wholes: vec![whole()],
+        ..parent
+    }
+}
+
 pub(crate) fn permit() -> Permit {
     Permit {
         upload: UploadId([0x11; 16]),
@@ -122,6 +141,12 @@ pub(crate) fn votes(
 pub(crate) fn certificate(record: &EpochRecord, claim: &Claim, members: &[usize]) -> Certificate {
     let confirmation = Confirmation::of(claim, record.geometry);
     Certificate::gather(confirmation, record, votes(record, claim, members)).unwrap()
+}
+
+/// The members' signatures of one statement, added up.
+pub(crate) fn sum(members: &[usize], statement: &[u8]) -> NodeSignature {
+    let sign = |&member: &usize| node_key(member).sign(statement);
+    NodeSignature::aggregate(&members.iter().map(sign).collect::<Vec<_>>()).unwrap()
 }
 
 pub(crate) const OTHER_RECORD: RecordHash = RecordHash([0x99; 32]);

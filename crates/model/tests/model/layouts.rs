@@ -11,7 +11,7 @@ use floe_model::{
 };
 use proptest::prelude::*;
 
-use crate::fixture::{certificate, claim, record, signed_record};
+use crate::fixture::{COMMITTEE, certificate, child, claim, record, signed_record, sum, whole};
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug> + std::fmt::Debug>(
     pattern: &'static str,
@@ -308,4 +308,18 @@ fn texts_that_are_no_position() {
     ] {
         assert!(text.parse::<FeedPosition>().is_err(), "{text:?}");
     }
+}
+
+#[test]
+fn a_child_with_a_whole_comes_back() {
+    assert_eq!(EpochRecord::from_bytes(&child().to_bytes()), Ok(child()));
+    assert_eq!(whole().verify(&record()), Ok(()));
+}
+
+#[test]
+fn a_certificate_has_the_sum_of_its_signatures() {
+    let statement =
+        Confirmation::of(&claim(), record().geometry).statement(&COMMITTEE, &record().hash());
+    let certificate = certificate(&record(), &claim(), &[0, 2, 3]);
+    assert_eq!(certificate.signature, sum(&[0, 2, 3], &statement));
 }

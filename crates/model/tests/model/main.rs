@@ -7,4 +7,3 @@ mod fixture;
 mod layouts;
 mod quorum;
 mod refusals;
-mod vectors;

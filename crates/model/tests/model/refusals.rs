@@ -3,9 +3,9 @@
 use floe_model::keys::{KeyError, NodeSignature, RegistrarKey};
 use floe_model::statement::RegistrarBody;
 use floe_model::{
-    BlobId, Certificate, CertificateError, Claim, ClaimId, CommitProof, CommitteeId, Confirmation,
-    DecodeError, EpochNumber, EpochRecord, Geometry, Layout, Permit, RecordHash, Release, Signed,
-    SignedError, Signers, SignersError, Timestamp,
+    BlobId, Certificate, CertificateError, Claim, ClaimId, CommitteeId, Confirmation, DecodeError,
+    EpochNumber, EpochRecord, Geometry, Layout, Permit, Release, Signed, SignedError, Signers,
+    SignersError, Timestamp,
 };
 
 use crate::fixture::{

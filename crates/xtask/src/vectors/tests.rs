@@ -55,7 +55,7 @@ fn any_difference_is_named() {
         longer.insert("more".to_owned(), 1.into());
         assert!(check(&longer).unwrap_err().to_string().contains("more"));
     }
-    assert_eq!(seen.len(), 4);
+    assert_eq!(seen.len(), 5);
 }
 
 /// Something else of the same type; of lists and objects, the last item is changed.
