@@ -212,6 +212,7 @@ fn listed(lost: &[LostVolume]) -> String {
 pub fn succeed(situation: &Situation<'_>) -> Decision {
     let parent = match base::parent(situation) {
         Ok(parent) => parent,
+        Err(Decision::Wait(blockers)) => return wait(situation, blockers),
         Err(decision) => return decision,
     };
     let Some(signed) = situation.tree.record(&parent) else {
@@ -224,6 +225,16 @@ pub fn succeed(situation: &Situation<'_>) -> Decision {
     draft.move_shards();
     draft.drop_members();
     conclude(situation, draft, parent)
+}
+
+/// What keeps nodes silent may be that too many are lost.
+fn wait(situation: &Situation<'_>, mut blockers: Vec<Blocker>) -> Decision {
+    if let Some((hash, signed)) = situation.tree.committed() {
+        let mut draft = Draft::of(situation, hash, &signed.record);
+        draft.carry_wholes();
+        blockers.splice(0..0, draft.beyond_limit());
+    }
+    Decision::Wait(blockers)
 }
 
 fn conclude(situation: &Situation<'_>, draft: Draft<'_>, parent: RecordHash) -> Decision {

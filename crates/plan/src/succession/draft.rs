@@ -139,30 +139,28 @@ impl<'a> Draft<'a> {
 
     /// Puts the next volumes in the place of those that are lost, as many at once as may be unfilled.
     pub(super) fn replace_volumes(&mut self) {
-        let lost: Vec<Member> =
-            self.members.values().filter(|member| self.is_lost(member)).cloned().collect();
-        self.check_limit(&lost);
-        if self.is_beyond_limit {
-            return;
-        }
-        for member in lost {
+        self.is_beyond_limit = self.beyond_limit().map(|it| self.blockers.push(it)).is_some();
+        for member in self.lost() {
             let Some((wanted, volume)) = self.replacement(&member) else { continue };
             let mut unfilled = self.unfilled.clone();
             unfilled.extend(&member.shards);
-            if unfilled.len() > self.faulty() {
+            let adds = unfilled.len() > self.unfilled.len();
+            if !adds || (unfilled.len() <= self.faulty() && !self.is_beyond_limit) {
+                self.replace(&member, wanted, volume);
+            } else if !self.is_beyond_limit {
                 let (node, faulty) = (member.node, self.parent.geometry.faulty());
                 self.blockers.push(Blocker::Filling { node, faulty });
-                continue;
             }
-            self.replace(&member, wanted, volume);
         }
+    }
+
+    fn lost(&self) -> Vec<Member> {
+        self.members.values().filter(|member| self.is_lost(member)).cloned().collect()
     }
 
     /// Puts all next volumes in, whatever is lost by that.
     pub(super) fn replace_all(&mut self) {
-        let lost: Vec<Member> =
-            self.members.values().filter(|member| self.is_lost(member)).cloned().collect();
-        for member in lost {
+        for member in self.lost() {
             if let Some((wanted, volume)) = self.replacement(&member) {
                 self.replace(&member, wanted, volume);
             }
@@ -200,11 +198,12 @@ impl<'a> Draft<'a> {
     }
 
     /// Where more than f shards are held by no volume, nothing that the rules allow helps.
-    fn check_limit(&mut self, lost: &[Member]) {
+    pub(super) fn beyond_limit(&self) -> Option<Blocker> {
+        let lost = self.lost();
         let gone = lost.iter().flat_map(|member| self.held_by(member));
         let missing: BTreeSet<ShardIndex> = self.missing.iter().copied().chain(gone).collect();
         if missing.len() <= self.faulty() {
-            return;
+            return None;
         }
         let named = |member: &Member| {
             let shards = member.shards.iter().filter(|shard| missing.contains(shard));
@@ -213,9 +212,7 @@ impl<'a> Draft<'a> {
             (!shards.is_empty()).then_some(LostVolume { node, incarnation, shards })
         };
         let lost = self.members.values().filter_map(named).collect();
-        let faulty = self.parent.geometry.faulty();
-        self.blockers.push(Blocker::BeyondLimit { lost, faulty });
-        self.is_beyond_limit = true;
+        Some(Blocker::BeyondLimit { lost, faulty: self.parent.geometry.faulty() })
     }
 
     /// The shards of a member that no former owner still holds for it.
