@@ -119,6 +119,32 @@ pub struct CapacityReport {
     pub free_bytes: u64,
 }
 
+/// A shard that the node holds wholly, by its signature; see [`Whole`](floe_model::Whole).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WholeReport {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// The record under which it is said.
+    pub record: RecordHash,
+    /// The node's signature.
+    pub signature: NodeSignature,
+}
+
+/// What a shard that is unfilled lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnfilledReport {
+    /// The shard.
+    pub shard: ShardIndex,
+    /// Slivers of certified blobs that it is to hold, and those of them that it holds.
+    pub slivers: SliverCounts,
+    /// Bytes of the slivers that it is to hold.
+    pub owed_bytes: u64,
+    /// Bytes of those that it holds.
+    pub held_bytes: u64,
+}
+
 /// An error that a background worker met.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -157,6 +183,12 @@ pub struct NodeReport {
     pub owed_blobs: u64,
     /// Its repair.
     pub repair: RepairReport,
+    /// Its shards that are unfilled by the record it accepted last.
+    #[serde(default)]
+    pub unfilled: Vec<UnfilledReport>,
+    /// Its word on those of them that it holds wholly.
+    #[serde(default)]
+    pub wholes: Vec<WholeReport>,
     /// Room on its volume.
     pub capacity: CapacityReport,
     /// The end of its own feed.

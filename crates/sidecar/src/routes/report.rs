@@ -101,6 +101,8 @@ pub(super) async fn report(node: &Arc<Node>) -> Answer {
             restored_bytes_per_second: restored,
             read_bytes_per_second: read,
         },
+        unfilled: Vec::new(),
+        wholes: Vec::new(),
         capacity: CapacityReport {
             total_bytes: levels.disk_total_bytes,
             free_bytes: levels.disk_free_bytes,
