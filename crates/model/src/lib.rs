@@ -34,8 +34,10 @@ pub mod geometry;
 pub mod hash;
 pub mod id;
 pub mod keys;
+pub mod margin;
 pub mod quorum;
 pub mod record;
+pub mod seal;
 pub mod signers;
 pub mod statement;
 pub mod untrusted;
@@ -54,8 +56,10 @@ pub use id::{
     Namespace, NamespaceUid, NodeName, PairIndex, RecordHash, ShardIndex, StripeId, Timestamp,
     UploadId, VolumeId,
 };
+pub use margin::{Survives, survives};
 pub use quorum::{Tally, Threshold};
 pub use record::{EpochRecord, Member, SignedRecord};
+pub use seal::SealedHead;
 pub use signers::{Signers, SignersError};
 pub use statement::{Signed, SignedError, StatementKind, statement};
 pub use untrusted::Unverified;
