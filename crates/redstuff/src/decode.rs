@@ -71,7 +71,24 @@ pub fn decode_extent(
     axis: Axis,
     slivers: &[(u16, &[u8])],
 ) -> Result<Vec<u8>, DecodeError> {
-    let stripes = Stripes::from(shape);
+    decode(Stripes::from(shape), shape.length(), axis, slivers)
+}
+
+/// The same for a single stripe.
+pub fn decode_stripe(
+    shape: StripeShape,
+    axis: Axis,
+    slivers: &[(u16, &[u8])],
+) -> Result<Vec<u8>, DecodeError> {
+    decode(Stripes::from(shape), shape.length(), axis, slivers)
+}
+
+fn decode(
+    stripes: Stripes,
+    length: usize,
+    axis: Axis,
+    slivers: &[(u16, &[u8])],
+) -> Result<Vec<u8>, DecodeError> {
     let across = stripes.code(axis.other());
     let chosen = across
         .choose(slivers, stripes.sliver_bytes(axis))
@@ -95,7 +112,7 @@ pub fn decode_extent(
         place.copy(&given, &parts, data);
         place.make(&recipes, &parts, data);
     }
-    data.truncate(shape.length());
+    data.truncate(length);
     Ok(data)
 }
 

@@ -89,6 +89,7 @@ mod verified;
 
 pub use decode::{
     CheckError, DecodeError, ReadCheck, check_decoded, check_decoded_stripe, decode_extent,
+    decode_stripe,
 };
 pub use encoder::Encoder;
 pub use error::{CodecError, SourceError};
@@ -96,7 +97,7 @@ pub use extent::{EncodedExtent, encode_extent};
 pub use inconsistency::{InconsistencyError, InconsistencyProof, ProvenSource, prove_inconsistent};
 pub use manifest::{Manifest, ManifestError};
 pub use metadata::{ExtentMetadata, MetadataError, PairRoots, StripeMetadata};
-pub use rebuild::{RebuildError, rebuild_sliver};
+pub use rebuild::{RebuildError, rebuild_sliver, rebuild_stripe_sliver};
 pub use shape::StripeShape;
 pub use sliver::{ExtentSliver, SliverError, verify_sliver};
 pub use stripe::{EncodedStripe, ParityError, encode_stripe, stripe_id};

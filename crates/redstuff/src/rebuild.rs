@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use floe_model::{Axis, Unverified};
 
-use crate::error::{CodecError, SourceError};
-use crate::metadata::ExtentMetadata;
+use crate::error::{CodecError, SourceError, check_length};
+use crate::metadata::{ExtentMetadata, StripeMetadata};
 use crate::recipe::{Kitchen, TILE_BYTES};
-use crate::shape::Stripes;
-use crate::sliver::{ExtentSliver, SliverError, verify_sliver};
+use crate::shape::{StripeShape, Stripes};
+use crate::sliver::{Expanded, ExtentSliver, SliverError, verify_sliver};
 use crate::verified::Verified;
 
 /// A sliver that could not be rebuilt.
@@ -72,6 +72,29 @@ pub fn rebuild_sliver(
         .map_err(|source| RebuildError::Sources { axis, index, source })?;
     let bytes = restore_sliver(stripes, axis, &chosen);
     Ok(verify_sliver(metadata, axis, index, Unverified::new(bytes))?)
+}
+
+/// The same for a sliver of a single stripe.
+pub fn rebuild_stripe_sliver(
+    shape: StripeShape,
+    metadata: &StripeMetadata,
+    axis: Axis,
+    index: u16,
+    sources: &[(u16, &[u8])],
+) -> Result<Vec<u8>, RebuildError> {
+    let stripe = Stripes::from(shape);
+    stripe.check_sliver(axis, index)?;
+    check_length("the roots of a stripe", stripe.shards, metadata.pairs().len())?;
+    let chosen = stripe
+        .code(axis)
+        .choose(sources, stripe.crossing_bytes())
+        .map_err(|source| RebuildError::Sources { axis, index, source })?;
+    let sliver = restore_sliver(stripe, axis, &chosen);
+    let root = Expanded::new(stripe, axis, &sliver)?.root();
+    if root != metadata.sliver_root(axis, index) {
+        return Err(RebuildError::RootMismatch { axis, index, stripe: 0 });
+    }
+    Ok(sliver)
 }
 
 /// A sliver from as many of its symbols as it has: given ones are copied to their places, the others
