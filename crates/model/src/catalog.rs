@@ -8,6 +8,35 @@ use crate::claim::{SignedClaim, SignedRelease};
 use crate::codec::{DecodeError, Decoder, Encoder, Layout};
 use crate::id::{BlobId, ClaimId, IdError, VolumeId};
 
+/// Buckets of a catalog: a claim id's first ten bits say to which it belongs.
+pub const BUCKETS: u16 = 1024;
+
+/// A part of the catalog, by claim id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bucket(pub u16);
+
+impl Bucket {
+    /// The bucket of a claim id.
+    pub const fn of(claim: &ClaimId) -> Self {
+        let [high, low, ..] = claim.0;
+        Self(u16::from_be_bytes([high, low]) >> 6)
+    }
+}
+
+/// What a bucket holds, in 16 bytes: equal for equal contents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BucketDigest(pub [u8; 16]);
+
+impl BucketDigest {
+    /// The digest of both contents together.
+    #[must_use]
+    pub fn and(self, other: &Self) -> Self {
+        let mut sum = self.0;
+        sum.iter_mut().zip(other.0).for_each(|(byte, other)| *byte ^= other);
+        Self(sum)
+    }
+}
+
 /// One entry of a change feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CatalogEntry {

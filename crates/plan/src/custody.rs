@@ -13,8 +13,13 @@
 //! | [`acknowledge`] | it holds them all now, and nothing at hand ends the claim |
 //! | [`store_release`] | what the release covers is not shown as live any more |
 //! | [`close`] | no certificate is at hand, and none that comes later is acknowledged |
+//! | [`adopt`] | a claim without bytes may take over those of another one: undelete |
+//! | [`live_claim`] | a claim that outlived the releases is one that others hold too, or goes |
+//! | [`forget`] | claims and releases leave together, when nobody takes them again |
 
 mod acknowledge;
+mod adopt;
+mod ageing;
 mod closing;
 mod confirm;
 mod keep;
@@ -23,13 +28,17 @@ mod standing;
 use std::collections::BTreeSet;
 
 use floe_model::{
-    BlobId, BlobLayout, ClaimId, EpochNumber, EpochRecord, NodeName, RecordHash, Release,
-    Timestamp, UploadId,
+    BlobId, BlobLayout, ClaimId, EpochNumber, EpochRecord, NamespaceUid, NodeName, RecordHash,
+    Release, Timestamp, UploadId,
 };
 
 pub use acknowledge::{AcknowledgeFacts, Acknowledgement, acknowledge, certificate_counts};
+pub use adopt::{AdoptFacts, Source, adopt};
+pub use ageing::{Forget, LiveClaim, LiveClaimFacts, NameFacts, ReleasedClaim, forget, live_claim};
 pub use closing::{Close, CloseFacts, close, vouched};
-pub use confirm::{AcceptedRecord, Confirm, ConfirmFacts, Open, OpenFacts, confirm, open};
+pub use confirm::{
+    Confirm, ConfirmFacts, Open, OpenFacts, SUPERSEDED_MILLIS, ServedRecord, confirm, open,
+};
 pub use keep::{
     HeldCertificate, Keep, StoreCertificateFacts, StoreReleaseFacts, store_certificate,
     store_release,
@@ -124,6 +133,34 @@ pub enum Refusal {
         /// The upload id.
         upload: UploadId,
     },
+    /// The content that is to be taken over belongs to another namespace.
+    #[error(
+        "the content of claim {from} belongs to namespace {namespace}: it can be taken over in that one only"
+    )]
+    ContentForeign {
+        /// The claim whose content was asked for.
+        from: ClaimId,
+        /// The namespace it belongs to.
+        namespace: NamespaceUid,
+    },
+    /// The claim whose content is to be taken over had another blob.
+    #[error("claim {from} had blob {blob}, not {wanted}")]
+    ContentOther {
+        /// The claim whose content was asked for.
+        from: ClaimId,
+        /// The blob it had.
+        blob: BlobId,
+        /// The blob asked for.
+        wanted: BlobId,
+    },
+    /// The content that is to be taken over is not kept any more.
+    #[error(
+        "the content of claim {from} is not kept any more: its undelete window has ended; write it again"
+    )]
+    ContentEnded {
+        /// The claim whose content was asked for.
+        from: ClaimId,
+    },
     /// The claim and its certificate are not stored here.
     #[error("claim {claim} and its certificate are not stored on this node: send both")]
     NotStored {
@@ -137,6 +174,11 @@ pub fn owed_slivers(record: &EpochRecord, node: &NodeName, length: u64) -> u64 {
     let extents = BlobLayout::new(record.geometry, length).extents();
     let shards = record.member(node).map_or(0, |member| member.shards.len());
     2 * u64::from(extents) * shards as u64
+}
+
+/// Nobody takes a statement that was signed longer ago without further ado.
+const fn is_old(signed: Timestamp, now: Timestamp, retention_millis: u64) -> bool {
+    now.millis_since(signed) > retention_millis
 }
 
 fn not_released(claim: ClaimId, release: Option<&Release>) -> Result<(), Refusal> {

@@ -1,4 +1,4 @@
-//! Whether anything still needs a blob that nobody certified.
+//! Whether anything still needs a blob: nobody certified it in time, or all its claims have ended.
 
 use floe_model::Timestamp;
 
@@ -14,14 +14,14 @@ pub struct ExpiryFacts {
     pub last_byte: Option<Timestamp>,
     /// The newest confirmation of this node for this blob, for a claim without certificate here.
     pub confirmed: Option<Timestamp>,
-    /// Some certified claim names the blob, released or not: collecting those is no expiry.
-    pub certified: bool,
+    /// Some certified claim of the blob is live, or was released within the undelete window.
+    pub owed: bool,
 }
 
 /// What becomes of the blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// A certified claim needs it.
+    /// A claim needs it.
     Needed,
     /// Something needs it until then; look again at that time.
     NeededUntil(Timestamp),
@@ -29,10 +29,11 @@ pub enum Expiry {
     Expired,
 }
 
-/// Uploads expire an hour after their last byte, confirmed blobs without certificate after a day.
-/// Both ends belong to the blob: at the limit itself it is still needed.
+/// Uploads expire an hour after their last byte, confirmed blobs without certificate after a day, and
+/// certified ones with the undelete window of their last claim, unless a new upload or confirmation
+/// of the same content needs them. Both ends belong to the blob: at the limit itself it is still needed.
 pub fn expired(now: Timestamp, facts: &ExpiryFacts) -> Expiry {
-    if facts.certified {
+    if facts.owed {
         return Expiry::Needed;
     }
     let until = |since: Option<Timestamp>, millis: u64| {

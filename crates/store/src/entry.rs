@@ -4,8 +4,9 @@ use std::fmt;
 
 use floe_model::codec::{DecodeError, Decoder, Encoder, Layout};
 use floe_model::{
-    BlobId, CatalogEntry, ClaimId, CommitProof, ExtentIndex, ExtentShape, FeedPosition, Geometry,
-    NodeName, RecordHash, SignedPermit, SignedRecord, StripeId, Timestamp, VolumeId,
+    BlobId, BlobName, CatalogEntry, ClaimId, CommitProof, ExtentIndex, ExtentShape, FeedPosition,
+    Geometry, NamespaceUid, NodeName, RecordHash, SealedHead, SignedPermit, SignedRecord, StripeId, Timestamp,
+    VolumeId,
 };
 
 /// Bytes of a node name.
@@ -29,7 +30,12 @@ pub enum Entry {
     /// The node accepted a record that it knows.
     Accepted(RecordHash),
     /// A record is proven to be committed.
-    Committed(Box<CommitProof>),
+    Committed {
+        /// The proof.
+        proof: Box<CommitProof>,
+        /// When this node learnt of it.
+        learnt: Timestamp,
+    },
     /// An upload was opened; its bytes come under `key`.
     Upload {
         /// A new key: `State::next_key`.
@@ -74,6 +80,8 @@ pub enum Entry {
     Confirmed {
         /// For this claim.
         claim: ClaimId,
+        /// Of this blob.
+        blob: BlobId,
         /// Under this epoch record.
         record: RecordHash,
         /// When.
@@ -95,6 +103,13 @@ pub enum Entry {
     },
     /// The bindings of nodes worth n-f shards were read once.
     CaughtUp,
+    /// How far a peer's feed went, under the peer's own seal.
+    Head {
+        /// The peer.
+        node: NodeName,
+        /// How far.
+        head: SealedHead,
+    },
     /// Symbols prove the blob inconsistent: it is kept and not served by default.
     Frozen {
         /// The blob.
@@ -102,13 +117,36 @@ pub enum Entry {
         /// The proof. Empty when read back at the start.
         proof: Vec<u8>,
     },
+    /// How long the volume has run: undelete windows are counted in that time.
+    Ran {
+        /// Milliseconds, under all its processes.
+        millis: u64,
+    },
+    /// The claim is known no more: certificate, bindings, closings and confirmation leave with it.
+    /// Releases that covered it leave in the same transaction or later, never before.
+    ForgottenClaim {
+        /// The claim.
+        claim: ClaimId,
+    },
+    /// The release is known no more.
+    ForgottenRelease {
+        /// The namespace.
+        namespace_uid: NamespaceUid,
+        /// The name.
+        name: BlobName,
+        /// The claim id that it names.
+        claim: ClaimId,
+    },
 }
+
+/// Bytes of a blob's name.
+const LONGEST_BLOB_NAME_BYTES: usize = 253;
 
 /// Kinds of frames in the log, beside the entries'.
 pub(crate) const KIND_LOG: u16 = 1;
 pub(crate) const KIND_MARK: u16 = 2;
 /// The highest kind of frame in a control log that this program knows.
-pub(crate) const LAST_KIND: u16 = 22;
+pub(crate) const LAST_KIND: u16 = 26;
 
 impl Entry {
     /// The kind of its frame.
@@ -116,7 +154,7 @@ impl Entry {
         match self {
             Self::Record(_) => 10,
             Self::Accepted(_) => 11,
-            Self::Committed(_) => 12,
+            Self::Committed { .. } => 12,
             Self::Upload { .. } => 13,
             Self::Extent { .. } => 14,
             Self::Manifest { .. } => 15,
@@ -127,6 +165,10 @@ impl Entry {
             Self::Cursor { .. } => 20,
             Self::CaughtUp => 21,
             Self::Frozen { .. } => 22,
+            Self::Ran { .. } => 23,
+            Self::ForgottenClaim { .. } => 24,
+            Self::ForgottenRelease { .. } => 25,
+            Self::Head { .. } => 26,
         }
     }
 
@@ -138,8 +180,13 @@ impl Entry {
     /// Writes the fields that go into the frame's head.
     pub(crate) fn encode_head(&self, to: &mut Encoder) {
         match self {
-            Self::Record(_) | Self::Committed(_) | Self::Catalog(_) | Self::CaughtUp => {}
+            Self::Record(_) | Self::Catalog(_) | Self::CaughtUp => {}
+            Self::Head { node, head } => {
+                to.text(node.as_str());
+                head.encode(to);
+            }
             Self::Accepted(record) => to.fixed(record.as_bytes()),
+            Self::Committed { learnt, .. } => to.u64(learnt.0),
             Self::Upload { key, opened, permit } => {
                 to.u64(key.0);
                 to.u64(opened.0);
@@ -158,8 +205,9 @@ impl Entry {
                 to.u64(*length);
             }
             Self::Stable { key } | Self::Expired { key } => to.u64(key.0),
-            Self::Confirmed { claim, record, at } => {
+            Self::Confirmed { claim, blob, record, at } => {
                 to.fixed(claim.as_bytes());
+                to.fixed(blob.as_bytes());
                 to.fixed(record.as_bytes());
                 to.u64(at.0);
             }
@@ -169,6 +217,13 @@ impl Entry {
                 to.u64(position.sequence);
             }
             Self::Frozen { blob, .. } => to.fixed(blob.as_bytes()),
+            Self::Ran { millis } => to.u64(*millis),
+            Self::ForgottenClaim { claim } => to.fixed(claim.as_bytes()),
+            Self::ForgottenRelease { namespace_uid, name, claim } => {
+                to.fixed(namespace_uid.as_bytes());
+                to.text(name.as_str());
+                to.fixed(claim.as_bytes());
+            }
         }
     }
 
@@ -176,7 +231,7 @@ impl Entry {
     pub(crate) fn payload(&self) -> std::borrow::Cow<'_, [u8]> {
         match self {
             Self::Record(record) => record.to_bytes().into(),
-            Self::Committed(proof) => proof.to_bytes().into(),
+            Self::Committed { proof, .. } => proof.to_bytes().into(),
             Self::Catalog(entry) => entry.to_bytes().into(),
             Self::Extent { metadata, .. } => metadata.into(),
             Self::Manifest { manifest, .. } => manifest.into(),
@@ -187,7 +242,11 @@ impl Entry {
             | Self::Confirmed { .. }
             | Self::Expired { .. }
             | Self::Cursor { .. }
-            | Self::CaughtUp => (&[]).into(),
+            | Self::CaughtUp
+            | Self::Head { .. }
+            | Self::Ran { .. }
+            | Self::ForgottenClaim { .. }
+            | Self::ForgottenRelease { .. } => (&[]).into(),
         }
     }
 
@@ -201,7 +260,10 @@ impl Entry {
         let entry = match kind {
             10 => Self::Record(Box::new(SignedRecord::from_bytes(&payload)?)),
             11 => Self::Accepted(RecordHash(from.fixed("record")?)),
-            12 => Self::Committed(Box::new(CommitProof::from_bytes(&payload)?)),
+            12 => Self::Committed {
+                learnt: Timestamp(from.u64("learnt")?),
+                proof: Box::new(CommitProof::from_bytes(&payload)?),
+            },
             13 => Self::Upload {
                 key: BlobKey(from.u64("key")?),
                 opened: Timestamp(from.u64("opened")?),
@@ -223,6 +285,7 @@ impl Entry {
             16 => Self::Stable { key: BlobKey(from.u64("key")?) },
             17 => Self::Confirmed {
                 claim: ClaimId(from.fixed("claim")?),
+                blob: BlobId(from.fixed("blob")?),
                 record: RecordHash(from.fixed("record")?),
                 at: Timestamp(from.u64("at")?),
             },
@@ -237,6 +300,17 @@ impl Entry {
             },
             21 => Self::CaughtUp,
             22 => Self::Frozen { blob: BlobId(from.fixed("blob")?), proof: payload },
+            23 => Self::Ran { millis: from.u64("millis")? },
+            24 => Self::ForgottenClaim { claim: ClaimId(from.fixed("claim")?) },
+            25 => Self::ForgottenRelease {
+                namespace_uid: NamespaceUid(from.fixed("namespace uid")?),
+                name: from.text("name", LONGEST_BLOB_NAME_BYTES)?,
+                claim: ClaimId(from.fixed("claim")?),
+            },
+            26 => Self::Head {
+                node: from.text("node", LONGEST_NODE_NAME_BYTES)?,
+                head: SealedHead::decode(from)?,
+            },
             other => return Err(DecodeError::invalid("entry kind", other)),
         };
         head.finish()?;

@@ -9,6 +9,8 @@
 //!           └─────────Manifest────────────────▶┘                  │
 //!        (none, never again) ◀────────Expired── from each of them ┘
 //! claim  (none) ──Binding──▶ bound ──Confirmed──▶ confirmed ──Claim──▶ certified
+//!           ▲                                   Catalog(Release) ─▶ released │
+//!           └──────────────── ForgottenClaim ────────────────────────────────┘
 //!        beside it: closing  open ──Closed──▶ closed ──ClosingVoid──▶ void (for ever)
 //! ```
 
@@ -18,10 +20,10 @@ mod epochs;
 
 use std::collections::BTreeMap;
 
-use floe_model::{FeedPosition, NodeName};
+use floe_model::{FeedPosition, NodeName, SealedHead};
 
 pub use blobs::{BlobState, ExtentState, KeyState, MissingExtent, UploadState};
-pub use catalog::{ClaimState, Closing, Confirmed, NameState, Owed};
+pub use catalog::{BucketItem, ClaimState, Closing, Confirmed, NameState, Owed, Released, Window};
 
 use crate::entry::Entry;
 use crate::log::LogSpan;
@@ -33,6 +35,7 @@ pub struct State {
     blobs: blobs::Blobs,
     catalog: catalog::Catalog,
     cursors: BTreeMap<NodeName, FeedPosition>,
+    heads: BTreeMap<NodeName, SealedHead>,
     caught_up: bool,
 }
 
@@ -42,7 +45,7 @@ impl State {
         match entry {
             Entry::Record(record) => self.epochs.record(record),
             Entry::Accepted(record) => self.epochs.accept(*record),
-            Entry::Committed(proof) => self.epochs.commit(proof),
+            Entry::Committed { proof, learnt } => self.epochs.commit(proof, *learnt),
             Entry::Upload { key, permit, opened } => self.blobs.open(*key, permit, *opened),
             Entry::Extent { key, extent, shape, first_stripe, .. } => {
                 self.blobs.extent(*key, *extent, ExtentState::new(*shape, *first_stripe, at));
@@ -51,8 +54,9 @@ impl State {
                 self.blobs.manifest(*key, *blob, *length, at);
             }
             Entry::Stable { key } => self.blobs.stable(*key),
-            Entry::Confirmed { claim, record, at } => {
-                self.catalog.confirm(*claim, Confirmed { record: *record, at: *at });
+            Entry::Confirmed { claim, blob, record, at } => {
+                let confirmed = Confirmed { blob: *blob, record: *record, at: *at };
+                self.catalog.confirm(*claim, confirmed);
             }
             Entry::Catalog(entry) => self.catalog.add(entry, at, &self.epochs),
             Entry::Expired { key } => {
@@ -64,7 +68,15 @@ impl State {
                 self.cursors.insert(node.clone(), *position);
             }
             Entry::CaughtUp => self.caught_up = true,
+            Entry::Head { node, head } => {
+                self.heads.insert(node.clone(), *head);
+            }
             Entry::Frozen { blob, .. } => self.blobs.freeze(*blob, at),
+            Entry::Ran { millis } => self.catalog.run(*millis),
+            Entry::ForgottenClaim { claim } => self.catalog.forget_claim(claim),
+            Entry::ForgottenRelease { namespace_uid, name, claim } => {
+                self.catalog.forget_release(namespace_uid, name, claim);
+            }
         }
     }
 
@@ -76,6 +88,11 @@ impl State {
     /// How far the feeds of all peers were read, by name.
     pub const fn cursors(&self) -> &BTreeMap<NodeName, FeedPosition> {
         &self.cursors
+    }
+
+    /// How far the feed of a peer went when it was read last, under the peer's own seal.
+    pub fn head_of(&self, node: &NodeName) -> Option<&SealedHead> {
+        self.heads.get(node)
     }
 
     /// Whether the bindings of nodes worth n-f shards were read once.

@@ -7,24 +7,45 @@ use floe_model::{BlobId, Claim, EpochNumber, Permit, RecordHash, Release, Timest
 
 use super::{Refusal, Standing, not_closed, not_released};
 
-/// The newest record that this node accepted.
+/// How long uploads of a record go on after a node learnt that a record above it is committed.
+pub const SUPERSEDED_MILLIS: u64 = 24 * 3600 * 1000;
+
+/// The record under which a request is judged: the newest one accepted here, or an older one of its
+/// chain that named this very volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AcceptedRecord {
-    /// Its number.
-    pub number: EpochNumber,
-    /// Its hash.
+pub struct ServedRecord {
+    /// The number of the newest record accepted here.
+    pub accepted: EpochNumber,
+    /// The hash of the record that is served.
     pub hash: RecordHash,
     /// Its commit proof is held.
     pub committed: bool,
+    /// When this node learnt that a record above it is committed.
+    pub superseded: Option<Timestamp>,
 }
 
-impl AcceptedRecord {
-    /// Uploads and confirmations stand on a committed record only.
-    fn serves(self, named: RecordHash) -> Result<(), Refusal> {
-        if named != self.hash {
-            return Err(Refusal::NeedEpoch { accepted: self.number, named });
+impl ServedRecord {
+    /// Uploads and confirmations stand on a committed record only, the newest or one that was so a
+    /// short while ago. While the record above it is not committed, and perhaps never is, nothing
+    /// ends: what is confirmed under the older one counts only with the owners of the newer one
+    /// ([`certificate_counts`](super::certificate_counts)).
+    fn serves(self, named: RecordHash, now: Timestamp) -> Result<(), Refusal> {
+        let accepted = self.accepted;
+        let ended = |at: Timestamp| now.millis_since(at) > SUPERSEDED_MILLIS;
+        if named != self.hash || self.superseded.is_some_and(ended) {
+            return Err(Refusal::NeedEpoch { accepted, named });
         }
-        if self.committed { Ok(()) } else { Err(Refusal::Uncommitted { accepted: self.number }) }
+        if self.committed { Ok(()) } else { Err(Refusal::Uncommitted { accepted }) }
+    }
+
+    /// No upload begins under a record once a newer one is known to be committed.
+    fn opens(self, permit: &Permit) -> Result<(), Refusal> {
+        match self.superseded {
+            Some(at) if permit.signed > at => {
+                Err(Refusal::NeedEpoch { accepted: self.accepted, named: self.hash })
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -33,8 +54,8 @@ impl AcceptedRecord {
 pub struct OpenFacts<'a> {
     /// This node's clock.
     pub now: Timestamp,
-    /// The newest record accepted here.
-    pub accepted: AcceptedRecord,
+    /// The record that the permit names, as it is served here.
+    pub served: ServedRecord,
     /// The permit.
     pub permit: &'a Permit,
     /// The record under which it was signed.
@@ -60,7 +81,10 @@ pub enum Open {
 /// that was opened with another permit is taken as that permit's, and refused.
 pub fn open(facts: &OpenFacts<'_>) -> Result<Open, Refusal> {
     let permit = facts.permit;
-    facts.accepted.serves(facts.named)?;
+    facts.served.serves(facts.named, facts.now)?;
+    if facts.opened.is_none() {
+        facts.served.opens(permit)?;
+    }
     fresh("permit", permit.signed, facts.now)?;
     not_released(permit.claim, facts.release)?;
     not_closed(permit.claim, facts.closed)?;
@@ -79,8 +103,8 @@ pub struct ConfirmFacts<'a> {
     pub now: Timestamp,
     /// What it has learnt about its memory.
     pub standing: Standing,
-    /// The newest record accepted here.
-    pub accepted: AcceptedRecord,
+    /// The record that the claim names, as it is served here.
+    pub served: ServedRecord,
     /// The claim.
     pub claim: &'a Claim,
     /// The record under which it was signed.
@@ -116,7 +140,7 @@ pub enum Confirm {
 pub fn confirm(facts: &ConfirmFacts<'_>) -> Result<Confirm, Refusal> {
     let claim = facts.claim;
     facts.standing.may_confirm()?;
-    facts.accepted.serves(facts.named)?;
+    facts.served.serves(facts.named, facts.now)?;
     fresh("claim", claim.signed, facts.now)?;
     not_released(claim.claim, facts.release)?;
     not_closed(claim.claim, facts.closed)?;

@@ -6,7 +6,7 @@ use floe_model::{
     BlobId, Claim, EpochNumber, EpochRecord, NodeName, Release, Threshold, Timestamp,
 };
 
-use super::Refusal;
+use super::{Refusal, is_old};
 
 /// What to do about something that may be stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,8 +96,4 @@ pub fn store_release(facts: &StoreReleaseFacts<'_>) -> Result<Keep, Refusal> {
         return Err(Refusal::Stale { kind: "release", signed, now, limit_millis });
     }
     Ok(Keep::Store)
-}
-
-const fn is_old(signed: Timestamp, now: Timestamp, retention_millis: u64) -> bool {
-    now.millis_since(signed) > retention_millis
 }

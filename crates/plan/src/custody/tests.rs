@@ -1,5 +1,8 @@
-//! Tables of each decision; the traces of the model stand in `tests/traces.rs`.
+//! Tables of each decision; the traces of the model stand in `tests/traces.rs` and
+//! `tests/late_traces.rs`.
 
+mod ageing;
+mod late_traces;
 mod traces;
 
 use floe_model::{FeedPosition, VolumeId};
@@ -16,15 +19,15 @@ fn ago(millis: u64) -> Timestamp {
     Timestamp(NOW.0 - millis)
 }
 
-fn accepted(record: &EpochRecord) -> AcceptedRecord {
-    AcceptedRecord { number: record.number, hash: record.hash(), committed: true }
+fn served(record: &EpochRecord) -> ServedRecord {
+    ServedRecord { accepted: record.number, hash: record.hash(), committed: true, superseded: None }
 }
 
 fn confirming<'a>(claim: &'a floe_model::Claim, record: &EpochRecord) -> ConfirmFacts<'a> {
     ConfirmFacts {
         now: NOW,
         standing: SOUND,
-        accepted: accepted(record),
+        served: served(record),
         claim,
         named: record.hash(),
         bound: BTreeSet::new(),
@@ -50,7 +53,7 @@ fn what_is_confirmed() {
     let need = Refusal::NeedEpoch { accepted: EpochNumber(0), named: other };
     let bound = Refusal::ClaimBound { claim: id, bound: BlobId([11; 32]), wanted: claim.blob };
     let conflict = |of: &[u8]| Refusal::ClaimConflicted { claim: id, blobs: blobs(of) };
-    let uncommitted = AcceptedRecord { committed: false, ..base.accepted };
+    let uncommitted = ServedRecord { committed: false, ..base.served };
     let with = |bound: &[u8]| ConfirmFacts { bound: blobs(bound), ..base.clone() };
     let rows = [
         (base.clone(), sign(true)),
@@ -66,7 +69,7 @@ fn what_is_confirmed() {
         (ConfirmFacts { standing: NEW, ..base.clone() }, Err(Refusal::BindingsUnread)),
         (ConfirmFacts { named: other, ..base.clone() }, Err(need)),
         (
-            ConfirmFacts { accepted: uncommitted, ..base.clone() },
+            ConfirmFacts { served: uncommitted, ..base.clone() },
             Err(Refusal::Uncommitted { accepted: EpochNumber(0) }),
         ),
         (
@@ -120,7 +123,7 @@ fn what_is_opened() {
     let release = release_of(&claim, NOW);
     let base = OpenFacts {
         now: NOW,
-        accepted: accepted(&record),
+        served: served(&record),
         permit: &permit,
         named: record.hash(),
         opened: None,
@@ -129,7 +132,7 @@ fn what_is_opened() {
     };
     let id = claim.claim;
     let named = RecordHash([9; 32]);
-    let uncommitted = AcceptedRecord { committed: false, ..base.accepted };
+    let uncommitted = ServedRecord { committed: false, ..base.served };
     let stale = Refusal::Stale { kind: "permit", signed: old.signed, now: NOW, limit_millis: DAY };
     let rows = [
         (base.clone(), Ok(Open::New)),
@@ -144,7 +147,7 @@ fn what_is_opened() {
             Err(Refusal::NeedEpoch { accepted: EpochNumber(0), named }),
         ),
         (
-            OpenFacts { accepted: uncommitted, ..base.clone() },
+            OpenFacts { served: uncommitted, ..base.clone() },
             Err(Refusal::Uncommitted { accepted: EpochNumber(0) }),
         ),
         (

@@ -15,7 +15,7 @@ fn what_still_needs_a_blob() {
     let upload = ExpiryFacts { last_byte: Some(START), ..nothing };
     let confirmed = ExpiryFacts { confirmed: Some(START), ..nothing };
     let both = ExpiryFacts { last_byte: Some(after(23 * HOUR + HOUR / 2)), ..confirmed };
-    let certified = ExpiryFacts { certified: true, ..both };
+    let owed = ExpiryFacts { owed: true, ..both };
     let rows = [
         (nothing, 0, Expiry::Expired),
         (upload, 0, Expiry::NeededUntil(after(HOUR))),
@@ -26,7 +26,7 @@ fn what_still_needs_a_blob() {
         (confirmed, 24 * HOUR + 1, Expiry::Expired),
         (both, 24 * HOUR + 1, Expiry::NeededUntil(after(24 * HOUR + HOUR / 2))),
         (both, 25 * HOUR, Expiry::Expired),
-        (certified, 1000 * HOUR, Expiry::Needed),
+        (owed, 1000 * HOUR, Expiry::Needed),
     ];
     for (facts, passed, wanted) in rows {
         assert_eq!(expired(after(passed), &facts), wanted, "{facts:?} after {passed} ms");

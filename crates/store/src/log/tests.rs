@@ -50,7 +50,12 @@ impl Volume {
 }
 
 fn confirmed(at: u64) -> Entry {
-    Entry::Confirmed { claim: ClaimId([4; 16]), record: RecordHash([5; 32]), at: Timestamp(at) }
+    Entry::Confirmed {
+        claim: ClaimId([4; 16]),
+        blob: floe_model::BlobId([6; 32]),
+        record: RecordHash([5; 32]),
+        at: Timestamp(at),
+    }
 }
 
 /// A log with two transactions behind `durable` bytes, and where each ends.
@@ -252,6 +257,13 @@ fn every_kind_of_entry_comes_back() {
         },
         Entry::CaughtUp,
         Entry::Frozen { blob: BlobId([2; 32]), proof: Vec::new() },
+        Entry::Ran { millis: 8 },
+        Entry::ForgottenClaim { claim: ClaimId([1; 16]) },
+        Entry::ForgottenRelease {
+            namespace_uid: crate::testing::NAMESPACE,
+            name: crate::testing::name("a"),
+            claim: ClaimId([1; 16]),
+        },
     ];
     let volume = Volume::new();
     let (Replayed { log, mut tail, .. }, _) = volume.replay().unwrap();

@@ -39,6 +39,7 @@ pub struct KeyState {
     blob: Option<(BlobId, u64)>,
     manifest: Option<LogSpan>,
     extents: BTreeMap<ExtentIndex, ExtentState>,
+    uploads: Vec<UploadId>,
     stable: bool,
 }
 
@@ -225,7 +226,10 @@ impl Blobs {
 
     pub(super) fn open(&mut self, key: BlobKey, permit: &SignedPermit, opened: Timestamp) {
         let upload = permit.body.upload;
-        if !self.uploads.contains_key(&upload) && self.under(key).is_some() {
+        if !self.uploads.contains_key(&upload)
+            && let Some(under) = self.under(key)
+        {
+            under.uploads.push(upload);
             self.uploads.insert(upload, UploadState { key, permit: permit.clone(), opened });
         }
     }
@@ -252,7 +256,9 @@ impl Blobs {
     /// Returns the blob that lived under the key.
     pub(super) fn expire(&mut self, key: BlobKey) -> Option<BlobId> {
         let gone = self.keys.remove(&key)?;
-        self.uploads.retain(|_, upload| upload.key != key);
+        for upload in &gone.uploads {
+            self.uploads.remove(upload);
+        }
         for extent in gone.extents.values() {
             for (_, axis) in extent.held() {
                 self.slivers_held = self.slivers_held.saturating_sub(1);
@@ -315,6 +321,12 @@ impl State {
     /// An upload that has not expired.
     pub fn upload(&self, upload: &UploadId) -> Option<&UploadState> {
         self.blobs.uploads.get(upload)
+    }
+
+    /// The uploads whose bytes came under a key, finished ones included.
+    pub fn uploads_of(&self, key: BlobKey) -> impl Iterator<Item = &UploadState> + '_ {
+        let ids = self.blobs.keys.get(&key).into_iter().flat_map(|under| &under.uploads);
+        ids.filter_map(|id| self.blobs.uploads.get(id))
     }
 
     /// All uploads, finished ones included (their key has a blob), by id.

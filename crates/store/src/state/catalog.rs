@@ -1,7 +1,10 @@
 //! Claims, releases, bindings and closings, and the change feed of them.
 
+mod digest;
+mod feed;
+mod look;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use floe_model::{
@@ -9,7 +12,9 @@ use floe_model::{
     SignedClaim, SignedRelease, Timestamp,
 };
 
-use super::State;
+pub use digest::BucketItem;
+use feed::Feed;
+
 use super::epochs::Epochs;
 use crate::entry::BlobKey;
 use crate::log::LogSpan;
@@ -29,6 +34,8 @@ pub enum Closing {
 /// The node's own confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Confirmed {
+    /// Which blob.
+    pub blob: BlobId,
     /// Under which record.
     pub record: RecordHash,
     /// When, the last time.
@@ -46,15 +53,57 @@ pub struct ClaimState {
     pub closing: Closing,
     /// What this node confirmed and still holds.
     pub confirmed: Option<Confirmed>,
-    /// When the first release that covers it was signed; only of certified claims.
-    pub released: Option<Timestamp>,
+    /// The release that covers it; only of certified claims.
+    pub released: Option<Released>,
+    /// Its entries of the feed.
+    told: Vec<u64>,
+}
+
+/// The end of a claim.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    /// When the first release that covers it was signed.
+    pub signed: Timestamp,
+    /// How long this volume had run when it first stored one.
+    pub ran_millis: u64,
+}
+
+/// How long released content is kept, and how long this volume has run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// How long the volume has run by now, under all its processes.
+    pub ran_millis: u64,
+    /// How long it keeps what is released, counted in that time.
+    pub undelete_millis: u64,
+}
+
+impl Window {
+    /// Whether what was released then is still kept.
+    pub const fn holds(&self, released: &Released) -> bool {
+        self.ran_millis <= released.ran_millis.saturating_add(self.undelete_millis)
+    }
+}
+
+/// A release, as it is known here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct KnownRelease {
+    release: Arc<SignedRelease>,
+    ran_millis: u64,
+    /// Its entries of the feed.
+    told: Vec<u64>,
+}
+
+impl KnownRelease {
+    fn ending(&self) -> Released {
+        Released { signed: self.release.body.signed, ran_millis: self.ran_millis }
+    }
 }
 
 /// All that is known of a name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NameState {
     claims: BTreeSet<ClaimId>,
-    releases: BTreeMap<ClaimId, Arc<SignedRelease>>,
+    releases: BTreeMap<ClaimId, KnownRelease>,
 }
 
 impl NameState {
@@ -65,12 +114,26 @@ impl NameState {
 
     /// The releases of the name.
     pub fn releases(&self) -> impl Iterator<Item = &Arc<SignedRelease>> + '_ {
-        self.releases.values()
+        self.releases.values().map(|known| &known.release)
     }
 
     fn covering(&self, claim: &Claim) -> Option<&Arc<SignedRelease>> {
-        let covering = self.releases.values().filter(|release| release.body.covers(claim));
+        let covering = self.releases().filter(|release| release.body.covers(claim));
         covering.min_by_key(|release| (release.body.signed, release.body.claim))
+    }
+
+    /// The earliest of all ends of a claim, and of the one it had.
+    fn ending(&self, claim: &Claim, had: Option<Released>) -> Option<Released> {
+        let covering = self.releases.values().filter(|known| known.release.body.covers(claim));
+        let ends = covering.map(KnownRelease::ending).chain(had);
+        ends.reduce(|one, other| Released {
+            signed: one.signed.min(other.signed),
+            ran_millis: one.ran_millis.min(other.ran_millis),
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.claims.is_empty() && self.releases.is_empty()
     }
 }
 
@@ -91,25 +154,37 @@ pub(super) struct Catalog {
     names: BTreeMap<NamespaceUid, BTreeMap<BlobName, NameState>>,
     /// Claims that were bound to the blob or certified for it.
     of_blob: BTreeMap<BlobId, BTreeSet<ClaimId>>,
-    feed: Vec<LogSpan>,
+    /// The names of which there is a release with this claim id.
+    ended: BTreeMap<ClaimId, BTreeSet<(NamespaceUid, BlobName)>>,
+    feed: Feed,
+    /// How long the volume had run when that was last written down.
+    ran_millis: u64,
 }
 
 impl Catalog {
     pub(super) fn add(&mut self, entry: &CatalogEntry, at: LogSpan, epochs: &Epochs) {
-        self.feed.push(at);
+        let told = self.feed.push(at);
         match entry {
-            CatalogEntry::Claim(claim, certificate) => self.certify(claim, certificate, epochs),
-            CatalogEntry::Release(release) => self.release(release),
+            CatalogEntry::Claim(claim, certificate) => {
+                self.certify(claim, certificate, epochs);
+                self.state(claim.body.claim).told.push(told);
+            }
+            CatalogEntry::Release(release) => self.release(release, told),
             CatalogEntry::Binding { claim, blob } => {
                 self.of_blob.entry(*blob).or_default().insert(*claim);
-                let bindings = &mut self.claims.entry(*claim).or_default().bindings;
-                if !bindings.contains(blob) {
-                    bindings.push(*blob);
+                let state = self.state(*claim);
+                if !state.bindings.contains(blob) {
+                    state.bindings.push(*blob);
                 }
+                state.told.push(told);
             }
-            CatalogEntry::Closed { claim } => self.close(*claim, Closing::Closed),
-            CatalogEntry::ClosingVoid { claim } => self.close(*claim, Closing::Void),
+            CatalogEntry::Closed { claim } => self.close(*claim, Closing::Closed, told),
+            CatalogEntry::ClosingVoid { claim } => self.close(*claim, Closing::Void, told),
         }
+    }
+
+    fn state(&mut self, claim: ClaimId) -> &mut ClaimState {
+        self.claims.entry(claim).or_default()
     }
 
     fn certify(&mut self, claim: &SignedClaim, certificate: &Certificate, epochs: &Epochs) {
@@ -124,40 +199,108 @@ impl Catalog {
         let names = self.names.entry(body.namespace_uid).or_default();
         let name = names.entry(body.name.clone()).or_default();
         name.claims.insert(body.claim);
-        state.released = name.covering(body).map(|release| release.body.signed);
+        state.released = name.ending(body, state.released);
         self.of_blob.entry(body.blob).or_default().insert(body.claim);
     }
 
-    fn release(&mut self, release: &SignedRelease) {
+    fn release(&mut self, release: &SignedRelease, told: u64) {
         let body = &release.body;
         let names = self.names.entry(body.namespace_uid).or_default();
         let name = names.entry(body.name.clone()).or_default();
-        if name.releases.get(&body.claim).is_some_and(|known| !replaces(body, &known.body)) {
+        let known = name.releases.get(&body.claim);
+        if known.is_some_and(|known| !replaces(body, &known.release.body)) {
+            self.feed.forget([told]);
             return;
         }
-        name.releases.insert(body.claim, Arc::new(release.clone()));
+        let mut places = known.map(|known| known.told.clone()).unwrap_or_default();
+        places.push(told);
+        let release = Arc::new(release.clone());
+        let known = KnownRelease { release, ran_millis: self.ran_millis, told: places };
+        name.releases.insert(body.claim, known);
+        self.ended.entry(body.claim).or_default().insert((body.namespace_uid, body.name.clone()));
         for claim in &name.claims {
             let Some(state) = self.claims.get_mut(claim) else { continue };
             let Some((claim, _)) = &state.certified else { continue };
-            state.released = name.covering(&claim.body).map(|release| release.body.signed);
+            state.released = name.ending(&claim.body, state.released);
         }
     }
 
-    fn close(&mut self, claim: ClaimId, closing: Closing) {
-        let state = self.claims.entry(claim).or_default();
+    fn close(&mut self, claim: ClaimId, closing: Closing, told: u64) {
+        let state = self.state(claim);
         state.closing = state.closing.max(closing);
+        state.told.push(told);
     }
 
     pub(super) fn confirm(&mut self, claim: ClaimId, confirmed: Confirmed) {
-        self.claims.entry(claim).or_default().confirmed = Some(confirmed);
+        self.state(claim).confirmed = Some(confirmed);
     }
 
-    /// The blob is gone: nothing that was confirmed about it holds any more.
+    /// The blob is gone: what was confirmed about it holds no more.
     pub(super) fn unconfirm(&mut self, blob: &BlobId) {
         for claim in self.of_blob.get(blob).into_iter().flatten() {
-            if let Some(state) = self.claims.get_mut(claim) {
+            if let Some(state) = self.claims.get_mut(claim)
+                && state.confirmed.is_some_and(|confirmed| confirmed.blob == *blob)
+            {
                 state.confirmed = None;
             }
+        }
+    }
+
+    pub(super) fn run(&mut self, ran_millis: u64) {
+        self.ran_millis = self.ran_millis.max(ran_millis);
+    }
+
+    /// Nothing is known of the claim any more, and the feed shows it to nobody.
+    pub(super) fn forget_claim(&mut self, claim: &ClaimId) {
+        let Some(state) = self.claims.remove(claim) else { return };
+        self.feed.forget(state.told);
+        let certified = state.certified.map(|(claim, _)| claim);
+        for blob in state.bindings.iter().chain(certified.iter().map(|claim| &claim.body.blob)) {
+            if let Some(claims) = self.of_blob.get_mut(blob) {
+                claims.remove(claim);
+                if claims.is_empty() {
+                    self.of_blob.remove(blob);
+                }
+            }
+        }
+        if let Some(SignedClaim { body, .. }) = certified.as_deref() {
+            self.of_name(&body.namespace_uid, &body.name, |name| {
+                name.claims.remove(claim);
+            });
+        }
+    }
+
+    /// As [`Self::forget_claim`], of a release.
+    pub(super) fn forget_release(&mut self, uid: &NamespaceUid, name: &BlobName, claim: &ClaimId) {
+        let mut places = Vec::new();
+        self.of_name(uid, name, |name| {
+            places = name.releases.remove(claim).map(|known| known.told).unwrap_or_default();
+        });
+        self.feed.forget(places);
+        if let Some(names) = self.ended.get_mut(claim) {
+            names.remove(&(*uid, name.clone()));
+            if names.is_empty() {
+                self.ended.remove(claim);
+            }
+        }
+    }
+
+    /// Changes a name; one of which nothing is left is gone.
+    fn of_name(
+        &mut self,
+        uid: &NamespaceUid,
+        name: &BlobName,
+        change: impl FnOnce(&mut NameState),
+    ) {
+        let Some(names) = self.names.get_mut(uid) else { return };
+        if let Some(state) = names.get_mut(name) {
+            change(state);
+            if state.is_empty() {
+                names.remove(name);
+            }
+        }
+        if names.is_empty() {
+            self.names.remove(uid);
         }
     }
 
@@ -183,127 +326,4 @@ fn newer(epochs: &Epochs, offered: &Certificate, held: &Certificate) -> bool {
 /// Whether a release says more than a known one of the same claim id.
 fn replaces(release: &Release, known: &Release) -> bool {
     (release.created, release.signed) > (known.created, known.signed)
-}
-
-impl State {
-    /// All that is known of a claim id.
-    pub fn claim(&self, claim: &ClaimId) -> Option<&ClaimState> {
-        self.catalog.claims.get(claim)
-    }
-
-    /// All claim ids of which something is known, rising.
-    pub fn claims(&self) -> impl Iterator<Item = (&ClaimId, &ClaimState)> + '_ {
-        self.catalog.claims.iter()
-    }
-
-    /// The claims that were bound to a blob or certified for it.
-    pub fn claims_of_blob<'a>(
-        &'a self,
-        blob: &BlobId,
-    ) -> impl Iterator<Item = (&'a ClaimId, &'a ClaimState)> + 'a {
-        let ids = self.catalog.of_blob.get(blob).into_iter().flatten();
-        ids.filter_map(|id| self.catalog.claims.get_key_value(id))
-    }
-
-    /// The certified claims of a name.
-    pub fn claims_of_name<'a>(
-        &'a self,
-        namespace: &NamespaceUid,
-        name: &BlobName,
-    ) -> impl Iterator<Item = (&'a Arc<SignedClaim>, &'a Arc<Certificate>)> + 'a {
-        let ids = self.catalog.name(namespace, name).into_iter().flat_map(NameState::claims);
-        ids.filter_map(|id| {
-            let (claim, certificate) = self.catalog.claims.get(id)?.certified.as_ref()?;
-            Some((claim, certificate))
-        })
-    }
-
-    /// The releases of a name.
-    pub fn releases_of_name<'a>(
-        &'a self,
-        namespace: &NamespaceUid,
-        name: &BlobName,
-    ) -> impl Iterator<Item = &'a Arc<SignedRelease>> + 'a {
-        self.catalog.name(namespace, name).into_iter().flat_map(NameState::releases)
-    }
-
-    /// Up to `limit` names of a namespace with a claim or a release, rising, behind `after`.
-    pub fn names(
-        &self,
-        namespace: &NamespaceUid,
-        after: Option<&BlobName>,
-        limit: usize,
-    ) -> Vec<&BlobName> {
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let names = self.catalog.names.get(namespace);
-        let range = names.into_iter().flat_map(|names| names.range((start, Bound::Unbounded)));
-        range.map(|(name, _)| name).take(limit).collect()
-    }
-
-    /// The release, signed first, that covers a claim.
-    pub fn covering_release(&self, claim: &Claim) -> Option<&Arc<SignedRelease>> {
-        self.catalog.name(&claim.namespace_uid, &claim.name)?.covering(claim)
-    }
-
-    /// The blobs whose pairs this node owes, by id: with a certified claim that is live, or that
-    /// was released later than `released_after`.
-    pub fn owed(&self, released_after: Timestamp) -> impl Iterator<Item = Owed> + '_ {
-        let wanted = move |id: &ClaimId, blob: &BlobId| {
-            let state = self.catalog.claims.get(id)?;
-            let (claim, _) =
-                state.certified.as_ref().filter(|(claim, _)| claim.body.blob == *blob)?;
-            let wanted = state.released.is_none_or(|released| released > released_after);
-            wanted.then_some(claim.body.length)
-        };
-        self.catalog.of_blob.iter().filter_map(move |(blob, claims)| {
-            let length = claims.iter().find_map(|id| wanted(id, blob))?;
-            Some(Owed { blob: *blob, length, key: self.live_key(blob) })
-        })
-    }
-
-    /// Whether an entry would change nothing: a feed need not carry it again.
-    pub fn knows(&self, entry: &CatalogEntry) -> bool {
-        let claim = |id| self.catalog.claims.get(id);
-        match entry {
-            CatalogEntry::Claim(offered, certificate) => {
-                let known = claim(&offered.body.claim).and_then(|state| state.certified.as_ref());
-                known.is_some_and(|(known, held)| {
-                    !same_wish(&known.body, &offered.body)
-                        || !newer(&self.epochs, certificate, held)
-                })
-            }
-            CatalogEntry::Release(offered) => {
-                let body = &offered.body;
-                let name = self.catalog.name(&body.namespace_uid, &body.name);
-                let known = name.and_then(|name| name.releases.get(&body.claim));
-                known.is_some_and(|known| !replaces(body, &known.body))
-            }
-            CatalogEntry::Binding { claim: id, blob } => {
-                claim(id).is_some_and(|state| state.bindings.contains(blob))
-            }
-            CatalogEntry::Closed { claim: id } => {
-                claim(id).is_some_and(|state| state.closing >= Closing::Closed)
-            }
-            CatalogEntry::ClosingVoid { claim: id } => {
-                claim(id).is_some_and(|state| state.closing == Closing::Void)
-            }
-        }
-    }
-
-    /// The number of the newest entry of this node's feed, synced or not; 0 for none.
-    pub fn feed_head(&self) -> u64 {
-        self.catalog.feed.len() as u64
-    }
-
-    /// The number of the newest entry that ends at or before `durable` in the log.
-    pub(crate) fn feed_durable(&self, durable: u64) -> u64 {
-        self.catalog.feed.partition_point(|span| span.end() <= durable) as u64
-    }
-
-    /// Where the feed's entries behind number `after` stand in the log.
-    pub(crate) fn feed_spans(&self, after: u64) -> impl Iterator<Item = (u64, LogSpan)> + '_ {
-        let skip = usize::try_from(after).unwrap_or(usize::MAX);
-        let spans = self.catalog.feed.get(skip..).unwrap_or_default();
-        (after.saturating_add(1)..).zip(spans.iter().copied())
-    }
 }

@@ -24,6 +24,13 @@ fn catalog(entries: impl IntoIterator<Item = CatalogEntry>) -> State {
     state(entries.into_iter().map(Entry::Catalog))
 }
 
+/// Everything released is still kept.
+const FOR_EVER: Window = Window { ran_millis: 0, undelete_millis: u64::MAX };
+
+fn window(ran_millis: u64, undelete_millis: u64) -> Window {
+    Window { ran_millis, undelete_millis }
+}
+
 fn manifest(key: u64, blob: u8, length: u64) -> Entry {
     Entry::Manifest { key: BlobKey(key), blob: BlobId([blob; 32]), length, manifest: Vec::new() }
 }
@@ -52,11 +59,9 @@ fn record(number: u64) -> SignedRecord {
 }
 
 fn proof(record: RecordHash) -> Entry {
-    Entry::Committed(Box::new(CommitProof {
-        record,
-        signers: Vec::new(),
-        signature: floe_model::keys::NodeSignature([0; 96]),
-    }))
+    let signature = floe_model::keys::NodeSignature([0; 96]);
+    let proof = CommitProof { record, signers: Vec::new(), signature };
+    Entry::Committed { proof: Box::new(proof), learnt: Timestamp(7) }
 }
 
 #[test]
@@ -69,16 +74,17 @@ fn records_are_known_accepted_and_committed() {
     for entry in [known(&zero), known(&zero), known(&one), known(&two), proof(hash(&two))] {
         state.apply(&entry, AT);
     }
-    assert_eq!(state.chain().len(), 3);
+    assert_eq!(state.epochs().records().count(), 3);
     assert_eq!((state.genesis(), state.geometry()), (Some(hash(&zero)), Some(geometry())));
     assert_eq!(state.accepted(), None);
     state.apply(&Entry::Accepted(hash(&zero)), AT);
     state.apply(&Entry::Accepted(RecordHash([3; 32])), AT);
     assert_eq!(state.accepted().map(|(hash, _)| hash), Some(hash(&zero)));
     state.apply(&proof(hash(&one)), AT);
-    assert_eq!(state.committed().map(|(hash, ..)| hash), Some(hash(&two)));
-    assert!(state.commit_proof(&hash(&zero)).is_none());
-    assert_eq!(state.record(&hash(&one)).unwrap().record.number, EpochNumber(1));
+    assert_eq!(state.epochs().committed().map(|(hash, ..)| hash), Some(hash(&two)));
+    assert!(state.epochs().proof(&hash(&zero)).is_none());
+    let learnt = [zero, one, two].map(|record| state.committed_at(&hash(&record)));
+    assert_eq!(learnt, [None, Some(Timestamp(7)), Some(Timestamp(7))]);
 }
 
 #[test]
@@ -234,7 +240,7 @@ fn bindings_are_kept_all_and_once() {
     assert!(state.knows(&bind(2)) && !state.knows(&bind(3)));
     assert_eq!(state.claims_of_blob(&BlobId([2; 32])).count(), 1);
     assert_eq!(state.claims_of_blob(&BlobId([3; 32])).count(), 0);
-    assert_eq!(state.owed(Timestamp(0)).count(), 0, "nothing is certified");
+    assert_eq!(state.owed(FOR_EVER).count(), 0, "nothing is certified");
 }
 
 #[test]
@@ -250,26 +256,36 @@ fn releases_cover_claims_in_either_order() {
     ] {
         let wanted = certified(claim(1, "a", 7, 10), 1);
         for entries in [[wanted.clone(), release.clone()], [release.clone(), wanted]] {
-            let state = catalog(entries);
+            let entries = entries.map(Entry::Catalog);
+            let state = state([Entry::Ran { millis: 7 }].into_iter().chain(entries));
             let released = state.claim(&id(1)).unwrap().released;
-            assert_eq!(released, covers.then_some(Timestamp(50)), "{release:?}");
+            let expected = Released { signed: Timestamp(50), ran_millis: 7 };
+            assert_eq!(released, covers.then_some(expected), "{release:?}");
             let covering = state.covering_release(&claim(1, "a", 7, 10));
             assert_eq!(covering.is_some(), covers, "{release:?}");
-            assert_eq!(state.owed(Timestamp(50)).count(), usize::from(!covers));
-            assert_eq!(state.owed(Timestamp(49)).count(), 1);
+            assert_eq!(state.owed(window(18, 10)).count(), usize::from(!covers));
+            assert_eq!(state.owed(window(17, 10)).count(), 1);
         }
     }
 }
 
 #[test]
-fn the_release_signed_first_begins_the_window() {
-    let state = catalog([
-        certified(claim(1, "a", 7, 10), 1),
-        released(3, "a", 30, 80),
-        released(2, "a", 20, 50),
-        released(1, "a", 10, 90),
-    ]);
-    assert_eq!(state.claim(&id(1)).unwrap().released, Some(Timestamp(50)));
+fn the_release_stored_first_begins_the_window() {
+    let mut state = State::default();
+    for (millis, entry) in [
+        (1, certified(claim(1, "a", 7, 10), 1)),
+        (2, released(3, "a", 30, 80)),
+        (3, released(2, "a", 20, 50)),
+        (4, released(1, "a", 10, 90)),
+        (5, released(3, "a", 31, 81)),
+    ] {
+        state.apply(&Entry::Ran { millis }, AT);
+        state.apply(&Entry::Catalog(entry), AT);
+    }
+    let expected = Released { signed: Timestamp(50), ran_millis: 2 };
+    assert_eq!(state.claim(&id(1)).unwrap().released, Some(expected));
+    state.apply(&Entry::Ran { millis: 4 }, AT);
+    assert_eq!(state.ran_millis(), 5, "time does not go back");
     assert_eq!(state.releases_of_name(&NAMESPACE, &name("a")).count(), 3);
 }
 
@@ -359,11 +375,102 @@ fn owed_is_each_blob_with_a_live_claim_once() {
         released(3, "c", 10, 50),
     ]);
     state.apply(&manifest(4, 7, 100), AT);
-    let owed: Vec<_> = state.owed(Timestamp(60)).collect();
+    let owed: Vec<_> = state.owed(window(1, 0)).collect();
     let seven = Owed { blob: BlobId([7; 32]), length: 100, key: Some(BlobKey(4)) };
     assert_eq!(owed, [seven]);
-    let owed: Vec<_> = state.owed(Timestamp(0)).collect();
+    let owed: Vec<_> = state.owed(FOR_EVER).collect();
     assert_eq!(owed, [seven, Owed { blob: BlobId([8; 32]), length: 100, key: None }]);
+}
+
+#[test]
+fn what_is_forgotten_leaves_no_trace() {
+    let told = |state: &State| state.feed_spans(0).map(|(number, _)| number).collect::<Vec<_>>();
+    let bind = |claim, blob| CatalogEntry::Binding { claim: id(claim), blob: BlobId([blob; 32]) };
+    let mut state = catalog([
+        bind(1, 7),
+        certified(claim(1, "a", 7, 10), 1),
+        certified(claim(2, "a", 7, 11), 1),
+        released(1, "a", 10, 50),
+        released(1, "a", 10, 50),
+        CatalogEntry::Closed { claim: id(1) },
+    ]);
+    assert_eq!(told(&state), [1, 2, 3, 4, 6]);
+    let name_a = name("a");
+    let release = |claim| Entry::ForgottenRelease {
+        namespace_uid: NAMESPACE,
+        name: name("a"),
+        claim: id(claim),
+    };
+    state.apply(&Entry::ForgottenClaim { claim: id(1) }, AT);
+    state.apply(&Entry::ForgottenClaim { claim: id(9) }, AT);
+    assert!(state.claim(&id(1)).is_none());
+    assert_eq!(state.claims_of_blob(&BlobId([7; 32])).count(), 1);
+    assert_eq!(state.claims_of_name(&NAMESPACE, &name_a).count(), 1);
+    assert_eq!((told(&state), state.ended_names().count()), (vec![3, 4], 1));
+    state.apply(&release(1), AT);
+    state.apply(&release(9), AT);
+    assert_eq!((told(&state), state.ended_names().count()), (vec![3], 0));
+    assert!(state.covering_release(&claim(1, "a", 7, 10)).is_none());
+    state.apply(&Entry::ForgottenClaim { claim: id(2) }, AT);
+    assert!(state.names(&NAMESPACE, None, 9).is_empty());
+    assert_eq!((told(&state), state.feed_head()), (vec![], 6), "numbers stay");
+    assert_eq!(state.digests(), State::default().digests());
+}
+
+#[test]
+fn equal_catalogs_have_equal_digests() {
+    use floe_model::catalog::Bucket;
+    let live = certified(claim(1, "a", 7, 10), 1);
+    let same = certified(claim(1, "a", 7, 10), 2);
+    let other = certified(claim(1, "a", 8, 10), 1);
+    let ended = released(2, "a", 11, 50);
+    let nothing = State::default().digests();
+    let of = |entries: &[&CatalogEntry]| catalog(entries.iter().copied().cloned()).digests();
+    assert_eq!(nothing.len(), 1024);
+    assert_eq!(of(&[&live]), of(&[&same]), "whoever signed");
+    for (one, two) in [
+        (vec![], vec![&live]),
+        (vec![&live], vec![&other]),
+        (vec![&live], vec![&live, &ended]),
+        (vec![&ended], vec![]),
+    ] {
+        assert_ne!(of(&one), of(&two), "{one:?}, {two:?}");
+    }
+    assert_eq!(of(&[&live, &ended]), of(&[&ended]), "what is released is left out");
+    let state = catalog([live.clone(), certified(claim(3, "b", 9, 10), 1), ended.clone()]);
+    let items = |claim: u8| state.bucket(Bucket::of(&id(claim)));
+    assert!(matches!(&items(2)[..], [BucketItem::Release(_)]), "{:?}", items(2));
+    assert!(matches!(&items(3)[..], [BucketItem::Live(..)]));
+    assert_eq!(items(1), []);
+    let differing = nothing.iter().zip(state.digests()).filter(|(one, two)| *one != two).count();
+    assert_eq!(differing, 2);
+}
+
+#[test]
+fn an_expired_blob_takes_its_own_confirmations_along_and_no_others() {
+    let blob = |blob| BlobId([blob; 32]);
+    let confirmed = |claim, of| Entry::Confirmed {
+        claim: id(claim),
+        blob: blob(of),
+        record: RecordHash([1; 32]),
+        at: Timestamp(1),
+    };
+    let bind =
+        |claim, of| Entry::Catalog(CatalogEntry::Binding { claim: id(claim), blob: blob(of) });
+    let mut state = state([
+        manifest(0, 7, 100),
+        manifest(1, 8, 100),
+        bind(1, 7),
+        bind(1, 8),
+        bind(2, 7),
+        confirmed(1, 8),
+        confirmed(2, 7),
+        Entry::Expired { key: BlobKey(0) },
+    ]);
+    let held = |state: &State, claim| state.claim(&id(claim)).unwrap().confirmed.map(|it| it.blob);
+    assert_eq!((held(&state, 1), held(&state, 2)), (Some(blob(8)), None));
+    state.apply(&Entry::Expired { key: BlobKey(1) }, AT);
+    assert_eq!(held(&state, 1), None);
 }
 
 #[test]
@@ -403,7 +510,7 @@ fn a_catalog_of_a_hundred_thousand_extents_is_looked_through_at_once() {
     }
     let shards = [ShardIndex(0), ShardIndex(3)];
     let missing: usize = state
-        .owed(Timestamp(0))
+        .owed(FOR_EVER)
         .filter_map(|owed| state.key(owed.key?))
         .flat_map(|under| under.missing(geometry(), &shards))
         .map(|extent| extent.slivers.map_or(0, |slivers| slivers.len()))

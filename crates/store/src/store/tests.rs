@@ -488,7 +488,8 @@ fn expiry_ends_confirmations_of_the_blob() {
     let volume = Volume::with_upload();
     let id = ClaimId([3; 16]);
     let binding = CatalogEntry::Binding { claim: id, blob: BLOB };
-    let confirmed = Entry::Confirmed { claim: id, record: RecordHash([1; 32]), at: Timestamp(4) };
+    let confirmed =
+        Entry::Confirmed { claim: id, blob: BLOB, record: RecordHash([1; 32]), at: Timestamp(4) };
     write(&volume.store, vec![Entry::Catalog(binding), confirmed]);
     let claim = |store: &Store| store.read(|state| state.claim(&id).cloned().unwrap());
     assert!(claim(&volume.store).confirmed.is_some());
