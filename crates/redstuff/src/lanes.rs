@@ -31,7 +31,8 @@ impl Lanes {
         lanes
     }
 
-    fn narrow() -> Self {
+    /// Four lanes, whatever the machine has.
+    pub(crate) fn narrow() -> Self {
         let mut params = Params::new();
         params.hash_length(32);
         Self { params, inputs: Default::default(), is_wide: false }

@@ -21,7 +21,15 @@ pub(crate) struct Trees {
 
 impl Trees {
     pub(crate) fn new() -> Self {
-        Self { lanes: Lanes::new(), level: Vec::new(), above: Vec::new() }
+        Self::hashing_with(Lanes::new())
+    }
+
+    pub(crate) fn with_four_lanes() -> Self {
+        Self::hashing_with(Lanes::narrow())
+    }
+
+    const fn hashing_with(lanes: Lanes) -> Self {
+        Self { lanes, level: Vec::new(), above: Vec::new() }
     }
 
     /// Hands out the leaf of each datum, in order.

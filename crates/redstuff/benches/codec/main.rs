@@ -1,8 +1,9 @@
 //! What the codec does per second of CPU time, beside what its parts would do alone. Prints JSON
-//! lines; `cargo xtask bench codec` runs it and makes a table of them.
+//! lines; `cargo xtask bench codec` runs it and makes tables of them.
 //!
-//! Every round measures every case once, so that a busy moment hits all alike; the medians are told.
-//! Threads are measured by the clock on the wall, all else by the time on the processor.
+//! Every round measures every case and its floor once, one behind the other, so that a busy moment
+//! hits all alike; the medians are told. Threads are measured by the clock on the wall, all else by
+//! the time on the processor. An argument that is no option measures only cases with it in their name.
 
 #![expect(clippy::disallowed_methods, reason = "a bench runs on the real machine only")]
 #![expect(clippy::unwrap_used, reason = "a bench that cannot go on stops")]
@@ -10,6 +11,7 @@
 
 mod cases;
 mod floor;
+mod subject;
 
 use std::time::Instant;
 
@@ -17,8 +19,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// Seconds that one measurement takes at least.
-const LEAST_SECONDS: f64 = 0.06;
-const ROUNDS: usize = 7;
+const LEAST_SECONDS: f64 = 0.04;
+const ROUNDS: usize = 11;
 const QUICK_ROUNDS: usize = 3;
 
 /// How time is told.
@@ -59,6 +61,8 @@ impl Unit {
     }
 }
 
+type Work = Box<dyn FnMut()>;
+
 /// Something to do again and again.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
@@ -67,9 +71,15 @@ pub(crate) struct Case {
     pub(crate) threads: usize,
     pub(crate) clock: Clock,
     pub(crate) unit: Unit,
-    /// Names the cases whose times, added, are the floor.
-    pub(crate) floor: &'static [&'static str],
-    pub(crate) work: Box<dyn FnMut()>,
+    pub(crate) work: Work,
+    /// What it is held against.
+    pub(crate) floor: Option<Work>,
+}
+
+impl Case {
+    pub(crate) fn beside(self, floor: impl FnMut() + 'static) -> Self {
+        Self { floor: Some(Box::new(floor)), ..self }
+    }
 }
 
 #[derive(Serialize)]
@@ -81,11 +91,9 @@ struct Line {
     threads: usize,
     value: f64,
     unit: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     floor: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     ratio: Option<f64>,
-    peak_bytes: u64,
+    peak_bytes: Option<u64>,
 }
 
 fn seconds(clock: Clock, work: &mut dyn FnMut()) -> f64 {
@@ -101,59 +109,72 @@ fn seconds(clock: Clock, work: &mut dyn FnMut()) -> f64 {
     }
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// Work that is measured, and the seconds of one go in each round.
+struct Samples<'a> {
+    clock: Clock,
+    work: &'a mut Work,
+    goes: u32,
+    seconds: Vec<f64>,
 }
 
-/// Medians of the seconds of one go of each case.
-fn measure(cases: &mut [Case], rounds: usize) -> Vec<f64> {
-    let goes: Vec<u32> = cases
+impl<'a> Samples<'a> {
+    fn of(clock: Clock, work: &'a mut Work) -> Self {
+        work();
+        let once = seconds(clock, work).max(1e-7);
+        let goes = (LEAST_SECONDS / once).ceil().clamp(1.0, 1e6);
+        Self { clock, work, goes: format!("{goes}").parse().unwrap(), seconds: Vec::new() }
+    }
+
+    fn take(&mut self) {
+        let Self { work, goes, .. } = self;
+        let taken = seconds(self.clock, &mut || (0..*goes).for_each(|_| work()));
+        self.seconds.push(taken / f64::from(*goes));
+    }
+
+    fn median(mut self) -> f64 {
+        self.seconds.sort_by(f64::total_cmp);
+        self.seconds[self.seconds.len() / 2]
+    }
+}
+
+/// Medians of the seconds of one go of each case and of its floor.
+fn measure(cases: &mut [Case], rounds: usize) -> Vec<(f64, Option<f64>)> {
+    let mut samples: Vec<(Samples<'_>, Option<Samples<'_>>)> = cases
         .iter_mut()
         .map(|case| {
-            (case.work)();
-            let once = seconds(case.clock, &mut case.work).max(1e-7);
-            let goes = (LEAST_SECONDS / once).ceil().clamp(1.0, 1e6);
-            format!("{goes}").parse().unwrap()
+            let floor = case.floor.as_mut().map(|floor| Samples::of(case.clock, floor));
+            (Samples::of(case.clock, &mut case.work), floor)
         })
         .collect();
-    let mut samples = vec![Vec::new(); cases.len()];
     for _ in 0..rounds {
-        for ((case, &goes), samples) in cases.iter_mut().zip(&goes).zip(&mut samples) {
-            let work = &mut case.work;
-            let taken = seconds(case.clock, &mut || (0..goes).for_each(|_| work()));
-            samples.push(taken / f64::from(goes));
+        for (work, floor) in &mut samples {
+            work.take();
+            if let Some(floor) = floor {
+                floor.take();
+            }
         }
     }
-    samples.into_iter().map(median).collect()
+    samples.into_iter().map(|(work, floor)| (work.median(), floor.map(Samples::median))).collect()
 }
 
 fn rounded(value: f64) -> f64 {
     (value * 1000.0).round() / 1000.0
 }
 
-fn tell(mut cases: Vec<Case>, rounds: usize) {
+fn tell(mut cases: Vec<Case>, rounds: usize, only: &[String]) {
+    cases.retain(|case| only.is_empty() || only.iter().any(|part| case.name.contains(part)));
     let seconds = measure(&mut cases, rounds);
-    let of = |name: &str| {
-        let found = cases.iter().position(|case| case.name == name);
-        found.map_or(0.0, |found| seconds[found])
-    };
-    let floors: Vec<Option<f64>> = cases
-        .iter()
-        .map(|case| {
-            let floor: f64 = case.floor.iter().map(|name| of(name)).sum();
-            (floor > 0.0).then_some(floor)
-        })
-        .collect();
-    for ((case, seconds), floor) in cases.iter_mut().zip(&seconds).zip(floors) {
-        let peak_bytes = allocation_counter::measure(&mut case.work).bytes_max;
+    for (case, (seconds, floor)) in cases.iter_mut().zip(seconds) {
+        // Allocations are counted on this thread only.
+        let peak_bytes =
+            (case.threads == 1).then(|| allocation_counter::measure(&mut case.work).bytes_max);
         let line = Line {
             bench: "codec",
             case: case.name,
             n: case.shards,
             blob_bytes: case.blob_bytes,
             threads: case.threads,
-            value: rounded(case.unit.value(*seconds)),
+            value: rounded(case.unit.value(seconds)),
             unit: case.unit.text(),
             floor: floor.map(|floor| rounded(case.unit.value(floor))),
             ratio: floor.map(|floor| rounded(floor / seconds)),
@@ -164,15 +185,20 @@ fn tell(mut cases: Vec<Case>, rounds: usize) {
 }
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    let has = |name: &str| arguments.iter().any(|argument| argument == name);
+    let (options, only): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
+    let has = |name: &str| options.iter().any(|option| option == name);
     // Cargo also runs benches as tests, without this.
     if !has("--bench") {
         return;
     }
     let rounds = if has("--quick") { QUICK_ROUNDS } else { ROUNDS };
     for shards in [4, 7, 10, 31, 100] {
-        tell(cases::of_full_extents(shards), rounds);
+        tell(cases::of_stripes(shards), rounds, &only);
+        tell(cases::of_extents(shards), rounds, &only);
     }
-    tell(cases::of_small_blobs(), rounds);
+    for shards in [7, 10] {
+        tell(cases::of_large_blobs(shards), rounds, &only);
+    }
+    tell(cases::of_many_small_slivers(10), rounds, &only);
 }

@@ -45,3 +45,14 @@ fn rs2_shapes_follow_the_reference() {
         assert_eq!(StripeShape::rs2(shards, 1), Err(CodecError::TooFewShards(shards)));
     }
 }
+
+#[test]
+fn four_lanes_commit_to_the_same() {
+    let data: Vec<u8> = (0..9_000_u16).map(|at| at.to_le_bytes()[0]).collect();
+    for shards in [4, 10, 31] {
+        let shape = StripeShape::new(Geometry::of_shards(shards).unwrap(), data.len()).unwrap();
+        let (mut wide, mut narrow) = (Encoder::new(), Encoder::with_four_lanes());
+        let (wide, narrow) = (wide.encode(shape, &data).unwrap(), narrow.encode(shape, &data));
+        assert_eq!(wide.metadata(), narrow.unwrap().metadata());
+    }
+}
