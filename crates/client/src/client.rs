@@ -70,6 +70,18 @@ impl Client {
         &self.peers.committee
     }
 
+    /// Asks members, one after the other, for their chain of epoch records until one gives a good one:
+    /// who asks nothing else would not hear of a newer record. False if none did.
+    pub async fn refresh(&self) -> bool {
+        let record = self.peers.committee.newest();
+        for member in crate::read::in_order(&self.peers, &record) {
+            if self.peers.fetch_chain(&member).await {
+                return true;
+            }
+        }
+        false
+    }
+
     pub(crate) const fn peers(&self) -> &Arc<Peers> {
         &self.peers
     }

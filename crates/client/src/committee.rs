@@ -43,7 +43,9 @@ pub enum ChainError {
         known: RecordHash,
     },
     /// More records than are followed wait for their proofs.
-    #[error("more than {MOST_UNCOMMITTED} epoch records above the committed one wait for their proofs")]
+    #[error(
+        "more than {MOST_UNCOMMITTED} epoch records above the committed one wait for their proofs"
+    )]
     Uncounted,
     /// No record comes with a proof.
     #[error("no epoch record of the chain is proved to be committed: wait until genesis is done")]
@@ -64,6 +66,8 @@ struct Known {
 #[derive(Debug)]
 pub struct Committee {
     known: RwLock<Arc<Known>>,
+    /// Held by who changes it: checking takes long, and those who look need not wait.
+    growing: Mutex<()>,
     /// The operator's key that this process was told: it may sign a forced record.
     pinned: Option<RegistrarPublicKey>,
     /// Hashes of claims with certificates that were checked: nodes show the same ones.
@@ -73,7 +77,7 @@ pub struct Committee {
 /// Checked certificates that are remembered.
 const MOST_CHECKED: usize = 4096;
 /// Records above the committed one that are kept.
-const MOST_UNCOMMITTED: usize = 64;
+const MOST_UNCOMMITTED: usize = 1024;
 /// Bytes of a page of the chain: half of what the route takes.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
@@ -85,10 +89,7 @@ impl Committee {
 
     /// From a chain whose record 0 is trusted; `pinned`, the operator's key of now, may have signed
     /// forced records.
-    pub fn trusting(
-        chain: Chain,
-        pinned: Option<RegistrarPublicKey>,
-    ) -> Result<Self, ChainError> {
+    pub fn trusting(chain: Chain, pinned: Option<RegistrarPublicKey>) -> Result<Self, ChainError> {
         if chain.links.is_empty() {
             return Err(ChainError::Empty);
         }
@@ -97,7 +98,12 @@ impl Committee {
         let (hash, newest) = tree.committed().ok_or(ChainError::Uncommitted)?;
         let newest = (hash, Arc::new(newest.record.clone()));
         let known = Known { tree, named: newest.clone(), newest };
-        Ok(Self { known: RwLock::new(Arc::new(known)), pinned, checked: Mutex::default() })
+        Ok(Self {
+            known: RwLock::new(Arc::new(known)),
+            growing: Mutex::default(),
+            pinned,
+            checked: Mutex::default(),
+        })
     }
 
     /// The record in force: the newest committed one.
@@ -124,19 +130,19 @@ impl Committee {
     /// The chain in pages that fit into requests, from the newest record on whose number is at most
     /// `held`: what a node lacks that holds that one.
     pub fn pages_from(&self, held: EpochNumber) -> Vec<Chain> {
-        let mut pages: Vec<Chain> = Vec::new();
-        let mut bytes = PAGE_BYTES;
+        let mut pages = Vec::new();
+        let (mut page, mut page_bytes) = (Chain::default(), 0);
         for link in self.links(held) {
             let link = Chain { links: vec![link] };
-            let weight = link.encode().len();
-            bytes = bytes.saturating_add(weight);
-            if bytes > PAGE_BYTES {
-                (pages, bytes) = ([pages, vec![Chain::default()]].concat(), weight);
+            let bytes = link.encode().len();
+            if page_bytes > 0 && page_bytes + bytes > PAGE_BYTES {
+                pages.push(std::mem::take(&mut page));
+                page_bytes = 0;
             }
-            if let Some(page) = pages.last_mut() {
-                page.links.extend(link.links);
-            }
+            page_bytes += bytes;
+            page.links.extend(link.links);
         }
+        pages.push(page);
         pages
     }
 
@@ -163,54 +169,43 @@ impl Committee {
     /// Takes the records and proofs of a chain that continues the one known; true if another record
     /// came into force.
     pub fn extend(&self, chain: Chain) -> Result<bool, ChainError> {
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.known();
-        let mut tree = before.tree.clone();
+        let Known { mut tree, mut newest, mut named } = before.as_ref().clone();
         // What was checked before a fault was found stands.
         let grown = grow(&mut tree, chain, self.pinned.as_ref());
-        let newest = followed(&tree, before.newest.0);
-        let changed = newest != before.newest.0;
-        if changed {
-            tree = kept(&tree, &newest);
+        if let Some((hash, signed)) = tree.committed().filter(|(hash, _)| *hash != newest.0) {
+            newest = (hash, Arc::new(signed.record.clone()));
+            tree = kept(&tree, &hash);
+            if !tree.is_ancestor(&hash, &named.0) {
+                named = newest.clone();
+            }
         }
-        self.replace(tree, newest);
+        let changed = newest.0 != before.newest.0;
+        self.replace(Known { tree, newest, named });
         grown.map(|()| changed)
     }
 
-    /// Puts a grown tree in force, unless another one came further meanwhile.
-    fn replace(&self, tree: EpochTree, newest: RecordHash) {
-        let Some(record) = tree.record(&newest).map(|signed| Arc::new(signed.record.clone()))
-        else {
-            return;
-        };
-        let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        if record.number < current.newest.1.number {
-            return;
-        }
-        let newest = (newest, record);
-        let named = current.named.clone();
-        let named = if tree.is_ancestor(&newest.0, &named.0) { named } else { newest.clone() };
-        *current = Arc::new(Known { tree, newest, named });
+    fn replace(&self, known: Known) {
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
     }
 
     /// A node named the record that it accepted; whether its chain is worth asking for: the record is
     /// above the one in force, and unknown or not proved.
     pub(crate) fn heard(&self, hint: &EpochHint) -> bool {
-        let known = self.known();
-        if hint.number <= known.newest.1.number {
+        if hint.number <= self.known().newest.1.number {
             return false;
         }
-        if hint.number > known.named.1.number
-            && known.tree.is_ancestor(&known.newest.0, &hint.hash)
-            && let Some(signed) = known.tree.record(&hint.hash)
+        let _growing = self.growing.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = self.known();
+        let follows = known.tree.is_ancestor(&known.newest.0, &hint.hash);
+        if let Some(signed) = known.tree.record(&hint.hash).filter(|_| follows)
+            && signed.record.number > known.named.1.number
         {
-            let mut current = self.known.write().unwrap_or_else(PoisonError::into_inner);
-            // Another chain may have come meanwhile: then whoever names it next is heard.
-            if Arc::ptr_eq(&current, &known) {
-                let named = (hint.hash, Arc::new(signed.record.clone()));
-                *current = Arc::new(Known { named, ..known.as_ref().clone() });
-            }
+            let named = (hint.hash, Arc::new(signed.record.clone()));
+            self.replace(Known { named, ..known.as_ref().clone() });
         }
-        true
+        hint.number > known.newest.1.number
     }
 
     /// Whether this very claim and certificate were checked before.
@@ -265,13 +260,10 @@ fn grow(
     Ok(())
 }
 
+/// Records that no committed one follows.
 fn uncommitted(tree: &EpochTree) -> usize {
-    let Some((newest, _)) = tree.committed() else { return 0 };
-    let open = |hash: &RecordHash| {
-        let path = tree.path(hash);
-        !path.is_empty() && !tree.is_ancestor(hash, &newest)
-    };
-    tree.records().filter(|(hash, _)| open(hash)).count()
+    let settled = tree.committed().map_or(0, |(newest, _)| tree.path(&newest).len());
+    tree.records().count().saturating_sub(settled)
 }
 
 /// Of two committed records one must follow the other.
@@ -284,11 +276,6 @@ fn check_fork(tree: &EpochTree, found: &RecordHash) -> Result<(), ChainError> {
     }
     let (number, known_number) = (record.record.number, newest.record.number);
     Err(ChainError::Forked { number, found: *found, known_number, known })
-}
-
-/// The record in force after `before` was.
-fn followed(tree: &EpochTree, before: RecordHash) -> RecordHash {
-    tree.committed().map(|(hash, _)| hash).filter(|it| tree.is_ancestor(&before, it)).unwrap_or(before)
 }
 
 /// The tree without the branches that a commitment has left behind.

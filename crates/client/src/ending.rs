@@ -6,18 +6,18 @@ use std::time::Duration;
 use floe_api::messages::Closing as Answer;
 use floe_env::{Work, compute};
 use floe_model::record::RegistrarRole;
-use floe_model::{Certificate, ClaimId, Release, SignedClaim, SignedRelease};
+use floe_model::{Certificate, ClaimId, Member, Release, SignedClaim, SignedRelease};
 
 use crate::ballot::Standing;
 use crate::client::Client;
+use crate::committee::Committee;
 use crate::failure::{NotEnoughNodes, Phase};
 use crate::names::check_certified;
+use crate::nodes::Nodes;
 use crate::round::Round;
 
 /// How long a node that is needed may take to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Epoch records that may come into force meanwhile.
-const MOST_EPOCHS: usize = 4;
 
 /// A claim that was not released.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,30 +43,21 @@ impl Client {
     /// Signs and hands out the release of a claim, and of all of its name created earlier. On success
     /// nodes worth n-f shards stored it.
     pub async fn release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
-        let mut epochs = 0;
-        loop {
-            let record = self.peers().committee.newest();
-            let release = self.sign_release(release)?;
-            let shared = Arc::new(release.clone());
-            let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
-                let (peers, release) = (Arc::clone(self.peers()), Arc::clone(&shared));
-                async move {
-                    let call =
-                        |nodes: &dyn crate::nodes::Nodes, to: &_| nodes.put_release(to, &release);
-                    peers.persist(&member, PATIENCE, call).await
-                }
-            });
-            let standing = round.settle().await;
-            epochs += 1;
-            let is_newest = self.peers().committee.newest().number == record.number;
-            if standing == Standing::Reached && is_newest {
-                round.leave(None);
-                return Ok(release);
+        let release = self.sign_release(release)?;
+        let shared = Arc::new(release.clone());
+        let ask = |member: Member| {
+            let (peers, release) = (Arc::clone(self.peers()), Arc::clone(&shared));
+            async move {
+                let call = |nodes: &dyn Nodes, to: &_| nodes.put_release(to, &release);
+                peers.persist(&member, PATIENCE, call).await
             }
-            if is_newest || epochs >= MOST_EPOCHS {
-                return Err(round.ballot.not_enough(Phase::Release).into());
-            }
+        };
+        let (round, standing) = Round::counted(self.peers(), Committee::named, ask).await;
+        if standing != Standing::Reached {
+            return Err(round.ballot.not_enough(Phase::Release).into());
         }
+        round.leave(());
+        Ok(release)
     }
 
     fn sign_release(&self, release: &Release) -> Result<SignedRelease, ReleaseError> {
@@ -83,8 +74,7 @@ impl Client {
     /// Has nodes worth n-f shards close a claim id, so that its certificate, should one come, is
     /// acknowledged no more; or finds its certificate.
     pub async fn close(&self, claim: ClaimId) -> Result<Closing, NotEnoughNodes> {
-        let record = self.peers().committee.newest();
-        let mut round = Round::start(self.peers(), record, |_, member| {
+        let ask = |member: Member| {
             let peers = Arc::clone(self.peers());
             async move {
                 let call = peers.persist(&member, PATIENCE, |nodes, to| nodes.close(to, claim));
@@ -105,8 +95,8 @@ impl Client {
                     .map(Some)
                     .map_err(|what| peers.unverifiable(&member, what))
             }
-        });
-        let standing = round.settle().await;
+        };
+        let (round, standing) = Round::counted(self.peers(), Committee::named, ask).await;
         if let Some(found) = round.ballot.answers().values().flatten().next() {
             let found = (found.claim.clone(), found.certificate.clone());
             return Ok(Closing::Certified(Box::new(found)));
@@ -114,7 +104,7 @@ impl Client {
         if standing != Standing::Reached {
             return Err(round.ballot.not_enough(Phase::Close));
         }
-        round.leave(None);
+        round.leave(());
         Ok(Closing::Closed)
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use floe_api::{ApiError, CallError, ErrorCode};
-use floe_model::{ExtentIndex, NodeName};
+use floe_model::{EpochNumber, ExtentIndex, NodeName};
 
 /// Why a node gave no usable answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,6 +50,17 @@ impl Failure {
     pub fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(refusal) => Some(refusal.code),
+            _ => None,
+        }
+    }
+
+    /// A node needs another epoch record than the one it was asked under: the number of the one that it
+    /// accepted, 0 if none.
+    pub fn needed_epoch(&self) -> Option<EpochNumber> {
+        match self {
+            Self::Refused(refusal) if refusal.code == ErrorCode::NeedEpoch => {
+                Some(refusal.epoch.unwrap_or(EpochNumber(0)))
+            }
             _ => None,
         }
     }

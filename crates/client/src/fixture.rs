@@ -1,6 +1,7 @@
 //! A committee whose nodes live in memory, for tests of the pipelines.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use floe_api::messages::{
     Acknowledgement, CertificateAnswer, CertifiedClaim, Chain, ChainLink, Closing, Confirmed,
     Decode as _, Extent, Finish, FinishAnswer, NameStatement, Received, Statements,
 };
-use floe_api::{Answer, ApiError, CallError, ErrorCode, Span};
+use floe_api::{Answer, ApiError, CallError, EpochHint, ErrorCode, Span};
 use floe_env::{BoxFuture, Clock, Env};
 use floe_model::keys::{NodeKey, RegistrarKey};
 use floe_model::record::{
     Member, NO_PARENT, Policy, Registrar, RegistrarRole, possession_statement,
 };
 use floe_model::{
-    Acceptance, Axis, BlobId, BlobLayout, BlobName, ClaimId, CommitProof, CommitteeId,
+    Acceptance, Axis, BlobId, BlobLayout, BlobName, Certificate, ClaimId, CommitProof, CommitteeId,
     Confirmation, EpochNumber, EpochRecord, ExtentIndex, Geometry, Incarnation, Lineage,
-    NamespaceUid, NodeName, PairIndex, ShardIndex, SignedPermit, SignedRecord, SignedRelease,
-    Unverified, UploadId, VolumeId,
+    NamespaceUid, NodeName, PairIndex, RecordHash, ShardIndex, SignedPermit, SignedRecord,
+    SignedRelease, Tally, Threshold, Unverified, UploadId, VolumeId,
 };
 
 use crate::budget::Budget;
@@ -38,41 +39,52 @@ pub(crate) struct Cast {
     pub(crate) record: EpochRecord,
     pub(crate) operator: RegistrarKey,
     pub(crate) gateway: RegistrarKey,
-    pub(crate) keys: Vec<NodeKey>,
+}
+
+/// The key of a node's volume.
+pub(crate) fn node_key(number: usize, incarnation: Incarnation) -> NodeKey {
+    let number = u8::try_from(number).unwrap();
+    let incarnation = u8::try_from(incarnation.0).unwrap();
+    NodeKey::generate(&[[number + 10; 16], [incarnation; 16]].concat().try_into().unwrap()).unwrap()
+}
+
+/// A node on a volume.
+fn member(number: usize, incarnation: Incarnation, shards: Vec<ShardIndex>) -> Member {
+    let committee = CommitteeId([1; 16]);
+    let node: NodeName = format!("node-{number}").parse().unwrap();
+    let key = node_key(number, incarnation);
+    let digit = u8::try_from(number).unwrap();
+    let volume = [[digit; 8], [u8::try_from(incarnation.0).unwrap(); 8]].concat();
+    let volume = VolumeId(volume.try_into().unwrap());
+    let possession = possession_statement(&committee, &node, incarnation, &volume, &key.public());
+    Member {
+        node,
+        incarnation,
+        volume,
+        address: format!("127.0.0.1:{}", 7000 + number),
+        zone: String::new(),
+        host: String::new(),
+        key: key.public(),
+        possession: key.prove_possession(&possession),
+        shards,
+    }
 }
 
 impl Cast {
     pub(crate) fn new(n: u16, shards: &[u16]) -> Self {
-        let committee = CommitteeId([1; 16]);
         let (operator, gateway) =
             (RegistrarKey::from_seed(&[1; 32]), RegistrarKey::from_seed(&[2; 32]));
-        let mut keys = Vec::new();
         let mut members = Vec::new();
         let mut next = 0;
-        for (number, &count) in (0_u8..).zip(shards) {
-            let key = NodeKey::generate(&[number + 10; 32]).unwrap();
-            let node: NodeName = format!("node-{number}").parse().unwrap();
-            let (incarnation, volume) = (Incarnation(0), VolumeId([number; 16]));
-            let public = key.public();
-            let possession = possession_statement(&committee, &node, incarnation, &volume, &public);
-            members.push(Member {
-                node,
-                incarnation,
-                volume,
-                address: format!("127.0.0.1:{}", 7000 + u16::from(number)),
-                zone: String::new(),
-                host: String::new(),
-                key: public,
-                possession: key.prove_possession(&possession),
-                shards: (next..next + count).map(ShardIndex).collect(),
-            });
-            keys.push(key);
+        for (number, &count) in shards.iter().enumerate() {
+            let owned = (next..next + count).map(ShardIndex).collect();
+            members.push(member(number, Incarnation(0), owned));
             next += count;
         }
         assert_eq!(next, n, "every shard has an owner");
         let registrar = |role, key: &RegistrarKey| Registrar { role, key: key.public() };
         let record = EpochRecord {
-            committee,
+            committee: CommitteeId([1; 16]),
             number: EpochNumber(0),
             parent: NO_PARENT,
             forced: false,
@@ -86,7 +98,31 @@ impl Cast {
             unfilled: Vec::new(),
             wholes: Vec::new(),
         };
-        Self { record, operator, gateway, keys }
+        Self { record, operator, gateway }
+    }
+
+    /// The record that gives a node its next volume, `step` numbers above its parent.
+    pub(crate) fn replacing(parent: &EpochRecord, node: usize, step: u64) -> EpochRecord {
+        let mut record = parent.clone();
+        (record.parent, record.number) = (parent.hash(), EpochNumber(parent.number.0 + step));
+        let old = record.members.remove(node);
+        let next = Incarnation(old.incarnation.0 + 1);
+        record.unfilled.extend(&old.shards);
+        record.unfilled.sort();
+        record.unfilled.dedup();
+        record.members.insert(node, member(node, next, old.shards));
+        record
+    }
+
+    /// The record that gives a shard to another node.
+    pub(crate) fn moving(parent: &EpochRecord, shard: ShardIndex, to: usize) -> EpochRecord {
+        let mut record = parent.clone();
+        (record.parent, record.number) = (parent.hash(), EpochNumber(parent.number.0 + 1));
+        record.members.iter_mut().for_each(|member| member.shards.retain(|it| *it != shard));
+        record.members[to].shards.push(shard);
+        record.members[to].shards.sort();
+        record.unfilled = vec![shard];
+        record
     }
 
     pub(crate) fn sign(&self, record: EpochRecord) -> SignedRecord {
@@ -94,16 +130,35 @@ impl Cast {
         SignedRecord { record, key: self.operator.public(), signature }
     }
 
-    pub(crate) fn commit(&self, record: &EpochRecord) -> CommitProof {
-        let accept = |(member, key): (&Member, &NodeKey)| {
-            Acceptance::sign(record, member.node.clone(), member.incarnation, key)
+    /// The proof that these volumes {node, incarnation} of the parent (of record 0: its own) accepted.
+    pub(crate) fn commit(
+        parent: Option<&EpochRecord>,
+        record: &EpochRecord,
+        accepted: &[usize],
+    ) -> Option<CommitProof> {
+        let over = parent.unwrap_or(record);
+        let accept = |&number: &usize| {
+            let member = &over.members[number];
+            let key = node_key(number, member.incarnation);
+            Acceptance::sign(record, member.node.clone(), member.incarnation, &key)
         };
-        let accepted: Vec<_> = record.members.iter().zip(&self.keys).map(accept).collect();
-        CommitProof::gather(record, &Lineage::of_genesis(record), &accepted).unwrap()
+        let accepted: Vec<_> = accepted.iter().map(accept).collect();
+        let lineage = match parent {
+            None => Lineage::of_genesis(record),
+            Some(parent) => Lineage::new(vec![parent], 1),
+        };
+        CommitProof::gather(record, &lineage, &accepted).ok()
     }
 
-    pub(crate) fn genesis(&self) -> (SignedRecord, CommitProof) {
-        (self.sign(self.record.clone()), self.commit(&self.record))
+    /// A record with the proof that all volumes of its parent accepted it.
+    pub(crate) fn link(&self, parent: Option<&EpochRecord>, record: &EpochRecord) -> ChainLink {
+        let all: Vec<usize> = (0..parent.unwrap_or(record).members.len()).collect();
+        let proof = Self::commit(parent, record, &all);
+        ChainLink { record: self.sign(record.clone()), proof }
+    }
+
+    pub(crate) fn genesis(&self) -> ChainLink {
+        self.link(None, &self.record)
     }
 }
 
@@ -135,12 +190,24 @@ pub(crate) struct Holder {
     pub(crate) releases: Vec<SignedRelease>,
     /// Permits that came on their own.
     pub(crate) opened: usize,
+    /// The place in the chain of the record that it accepted.
+    pub(crate) accepted: usize,
+    /// It serves no upload of an older record any more.
+    pub(crate) forgets: bool,
+    /// It was asked for a blob that it did not get, and rebuilds it from its peers.
+    pub(crate) lacks_what_others_rebuild: bool,
 }
 
-/// All nodes of a committee.
+/// A volume: the node's place in record 0, and which of its volumes.
+type Volume = (usize, Incarnation);
+
+/// All nodes of a committee, also those that were replaced.
 pub(crate) struct Fleet {
     pub(crate) cast: Cast,
-    nodes: Mutex<Vec<(Mode, Holder)>>,
+    chain: Mutex<Vec<ChainLink>>,
+    nodes: Mutex<Vec<(Volume, Mode, Holder)>>,
+    /// Requests that were refused for want of an epoch record.
+    refused: AtomicUsize,
 }
 
 /// Runs 20 times as fast as the real one.
@@ -180,28 +247,116 @@ pub(crate) fn env() -> Env {
 
 impl Fleet {
     pub(crate) fn new(n: u16, shards: &[u16]) -> Arc<Self> {
-        let nodes = shards.iter().map(|_| (Mode::Up, Holder::default())).collect();
-        Arc::new(Self { cast: Cast::new(n, shards), nodes: Mutex::new(nodes) })
+        let cast = Cast::new(n, shards);
+        let node = |number| ((number, Incarnation(0)), Mode::Up, Holder::default());
+        let nodes = (0..shards.len()).map(node).collect();
+        let (chain, nodes) = (Mutex::new(vec![cast.genesis()]), Mutex::new(nodes));
+        Arc::new(Self { chain, nodes, refused: AtomicUsize::new(0), cast })
     }
 
     pub(crate) fn client(self: &Arc<Self>, budget: Budget) -> Client {
-        let (record, proof) = self.cast.genesis();
-        let chain = Chain { links: vec![ChainLink { record, proof: Some(proof) }] };
+        let chain = Chain { links: vec![self.cast.genesis()] };
         let committee = Arc::new(Committee::from_chain(chain).unwrap());
         let nodes = Arc::new(FleetNodes(Arc::clone(self)));
         Client::over(env(), nodes, committee, Some(self.cast.gateway.clone()), budget)
     }
 
+    /// Adds a record to the chain, committed or not; nobody has accepted it yet. Gives its place.
+    pub(crate) fn propose(&self, record: &EpochRecord, committed: bool) -> usize {
+        let mut chain = self.chain.lock().unwrap();
+        let parent = chain.last().unwrap().record.record.clone();
+        let mut link = self.cast.link(Some(&parent), record);
+        link.proof = link.proof.filter(|_| committed);
+        chain.push(link);
+        chain.len() - 1
+    }
+
+    /// The proof of the newest record becomes known.
+    pub(crate) fn prove(&self) {
+        let mut chain = self.chain.lock().unwrap();
+        let (last, before) = chain.split_last_mut().unwrap();
+        let parent = &before.last().unwrap().record.record;
+        last.proof = self.cast.link(Some(parent), &last.record.record).proof;
+    }
+
+    /// These nodes accept the record at this place.
+    pub(crate) fn accept(&self, nodes: impl IntoIterator<Item = usize>, place: usize) {
+        nodes.into_iter().for_each(|node| self.with(node, |holder| holder.accepted = place));
+    }
+
+    /// A node gets its next volume by a record that nobody accepted yet; the old volume goes on. Gives
+    /// the new one's place among the nodes, and the record's in the chain.
+    pub(crate) fn replace(&self, node: usize, committed: bool) -> (usize, usize) {
+        let newest = self.newest();
+        let incarnation = Incarnation(newest.members[node].incarnation.0 + 1);
+        let place = self.propose(&Cast::replacing(&newest, node, 1), committed);
+        let mut nodes = self.lock();
+        let holder = Holder { accepted: place, ..Holder::default() };
+        nodes.push(((node, incarnation), Mode::Up, holder));
+        (nodes.len() - 1, place)
+    }
+
+    /// The last record of the chain.
+    pub(crate) fn newest(&self) -> EpochRecord {
+        self.chain.lock().unwrap().last().unwrap().record.record.clone()
+    }
+
     pub(crate) fn set(&self, node: usize, mode: Mode) {
-        self.lock()[node].0 = mode;
+        self.lock()[node].1 = mode;
     }
 
     pub(crate) fn with<T>(&self, node: usize, look: impl FnOnce(&mut Holder) -> T) -> T {
-        look(&mut self.lock()[node].1)
+        look(&mut self.lock()[node].2)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<(Mode, Holder)>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Volume, Mode, Holder)>> {
         self.nodes.lock().unwrap()
+    }
+
+    fn find(&self, to: &Member) -> Option<usize> {
+        let number = self.cast.record.position(&to.node)?;
+        self.lock().iter().position(|(volume, ..)| *volume == (number, to.incarnation))
+    }
+
+    /// Ends when so many requests were refused for want of an epoch record.
+    pub(crate) async fn until_refused(&self, count: usize) {
+        while self.refused.load(Ordering::Acquire) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// What a node accepted.
+    fn accepted(&self, node: usize) -> ChainLink {
+        let place = self.with(node, |holder| holder.accepted);
+        self.chain.lock().unwrap()[place].clone()
+    }
+
+    /// The record that a statement names, if the node serves it.
+    fn serves(&self, node: usize, named: RecordHash) -> Result<EpochRecord, ApiError> {
+        let accepted = self.accepted(node).record.record;
+        let forgets = self.with(node, |holder| holder.forgets);
+        let chain = self.chain.lock().unwrap();
+        let known = chain.iter().take_while(|link| link.record.record.number <= accepted.number);
+        let is_served =
+            |link: &&ChainLink| !forgets || link.record.record.number == accepted.number;
+        let link = known.filter(is_served).find(|link| link.record.record.hash() == named);
+        let link = link.filter(|link| link.proof.is_some());
+        link.map(|link| link.record.record.clone())
+            .ok_or_else(|| ApiError::need_epoch(accepted.number))
+    }
+
+    fn acknowledge(&self, node: usize, certificate: &Certificate) -> Result<(), ApiError> {
+        let accepted = self.accepted(node).record.record;
+        let under = self.chain.lock().unwrap().iter().find_map(|link| {
+            let record = &link.record.record;
+            (record.hash() == certificate.record).then(|| record.clone())
+        });
+        let under = under.ok_or_else(|| ApiError::need_epoch(accepted.number))?;
+        let counted = Tally::of(&under, certificate.signers.positions()).still_owned(&accepted);
+        if counted < Threshold::Correct.shards(accepted.geometry) {
+            return Err(ApiError::need_epoch(accepted.number));
+        }
+        Ok(())
     }
 
     fn finish(
@@ -210,12 +365,15 @@ impl Fleet {
         mode: Mode,
         upload: UploadId,
         finish: &Finish<Bytes>,
-    ) -> FinishAnswer {
-        let record = &self.cast.record;
+    ) -> Result<FinishAnswer, ApiError> {
+        let record = self.serves(node, finish.claim.record)?;
         let claim = &finish.claim.body;
         let layout = BlobLayout::new(record.geometry, claim.length);
         let mut nodes = self.lock();
-        let holder = &mut nodes[node].1;
+        let (number, incarnation) = nodes[node].0;
+        let lacking = nodes[node].2.lacks_what_others_rebuild;
+        let rebuilt = nodes.iter().find_map(|(_, _, other)| other.blobs.get(&claim.blob).cloned());
+        let holder = &mut nodes[node].2;
         let mut extents = holder.uploads.remove(&upload).unwrap_or_default();
         if let Some(inline) = &finish.inline {
             extents.insert(ExtentIndex(0), received(&inline.extent));
@@ -225,20 +383,24 @@ impl Fleet {
         blob.1.append(&mut extents);
         let missing = layout.extents() as usize - blob.1.len();
         if missing > 0 {
+            // The next time it asks, the peers have helped: what pairs these are does not matter here.
+            if let Some((_, others)) = rebuilt.filter(|_| lacking) {
+                blob.1.extend(others);
+            }
+            holder.lacks_what_others_rebuild = true;
             let missing_slivers = missing as u64;
-            return FinishAnswer::Rebuilding { missing_slivers, retry_after_seconds: 1 };
+            return Ok(FinishAnswer::Rebuilding { missing_slivers, retry_after_seconds: 1 });
         }
         let statement =
             Confirmation::of(claim, record.geometry).statement(&record.committee, &record.hash());
         let lie = if mode == Mode::Lying { &b"x"[..] } else { b"" };
-        let signature = self.cast.keys[node].sign(&[&statement, lie].concat());
-        let member = &record.members[node];
-        FinishAnswer::Confirmed(Confirmed {
-            node: member.node.clone(),
-            incarnation: member.incarnation,
+        let signature = node_key(number, incarnation).sign(&[&statement, lie].concat());
+        Ok(FinishAnswer::Confirmed(Confirmed {
+            node: self.cast.record.members[number].node.clone(),
+            incarnation,
             record: record.hash(),
             signature,
-        })
+        }))
     }
 }
 
@@ -257,15 +419,14 @@ impl FleetNodes {
         writes: bool,
         act: impl FnOnce(&Fleet, usize, Mode) -> Result<T, ApiError> + Send + 'static,
     ) -> Call<T> {
-        let fleet = Arc::clone(&self.0);
-        let node = fleet.cast.record.position(&to.node).unwrap();
+        let (fleet, target) = (Arc::clone(&self.0), to.node.to_string());
+        let node = fleet.find(to);
         Box::pin(async move {
-            let mode = fleet.lock()[node].0;
+            let unreachable = CallError::Unreachable { target, reason: "refused".to_owned() };
+            let Some(node) = node else { return Err(unreachable) };
+            let mode = fleet.lock()[node].1;
             match mode {
-                Mode::Down => {
-                    let (target, reason) = (format!("node-{node}"), "refused".to_owned());
-                    return Err(CallError::Unreachable { target, reason });
-                }
+                Mode::Down => return Err(unreachable),
                 Mode::Hung => std::future::pending().await,
                 Mode::Refusing(code) if writes => {
                     return Err(CallError::Api(ApiError::new(code, "as told")));
@@ -275,8 +436,14 @@ impl FleetNodes {
                 }
                 Mode::Refusing(_) | Mode::Behind | Mode::Up | Mode::Lying => {}
             }
-            let value = act(&fleet, node, mode).map_err(CallError::Api)?;
-            Ok(Answer { value, epoch: None })
+            let value = act(&fleet, node, mode).map_err(|refusal| {
+                let needs_epoch = refusal.code == ErrorCode::NeedEpoch;
+                fleet.refused.fetch_add(usize::from(needs_epoch), Ordering::AcqRel);
+                CallError::Api(refusal)
+            })?;
+            let accepted = fleet.accepted(node).record.record;
+            let epoch = EpochHint { number: accepted.number, hash: accepted.hash() };
+            Ok(Answer { value, epoch: Some(epoch) })
         })
     }
 }
@@ -307,19 +474,34 @@ fn statements(
 
 impl Nodes for FleetNodes {
     fn epoch(&self, to: &Member) -> Call<Chain> {
-        self.call(to, false, |_, _, _| Ok(Chain::default()))
+        self.call(to, false, |fleet, node, _| {
+            let place = fleet.with(node, |holder| holder.accepted);
+            Ok(Chain { links: fleet.chain.lock().unwrap()[..=place].to_vec() })
+        })
     }
 
-    fn push_epoch(&self, to: &Member, _: Chain) -> Call<()> {
-        self.call(to, false, |fleet, node, _| {
-            fleet.set(node, Mode::Up);
+    fn push_epoch(&self, to: &Member, pushed: Chain) -> Call<()> {
+        self.call(to, false, move |fleet, node, mode| {
+            if mode == Mode::Behind {
+                fleet.set(node, Mode::Up);
+            }
+            let tip = pushed.links.last().map(|link| link.record.record.hash());
+            let place = fleet
+                .chain
+                .lock()
+                .unwrap()
+                .iter()
+                .position(|link| Some(link.record.record.hash()) == tip);
+            let place = place.ok_or_else(|| ApiError::malformed("another chain"))?;
+            fleet.with(node, |holder| holder.accepted = holder.accepted.max(place));
             Ok(())
         })
     }
 
     fn open_upload(&self, to: &Member, permit: &SignedPermit) -> Call<()> {
-        let upload = permit.body.upload;
+        let (upload, named) = (permit.body.upload, permit.record);
         self.call(to, true, move |fleet, node, _| {
+            fleet.serves(node, named)?;
             fleet.with(node, |holder| {
                 holder.opened += 1;
                 holder.uploads.entry(upload).or_default();
@@ -340,12 +522,13 @@ impl Nodes for FleetNodes {
     }
 
     fn finish(&self, to: &Member, upload: UploadId, finish: Finish<Bytes>) -> Call<FinishAnswer> {
-        self.call(to, true, move |fleet, node, mode| Ok(fleet.finish(node, mode, upload, &finish)))
+        self.call(to, true, move |fleet, node, mode| fleet.finish(node, mode, upload, &finish))
     }
 
     fn put_certificate(&self, to: &Member, certified: &CertifiedClaim) -> Call<CertificateAnswer> {
         let certified = certified.clone();
         self.call(to, true, move |fleet, node, _| {
+            fleet.acknowledge(node, &certified.certificate)?;
             fleet.with(node, |holder| {
                 if !holder.claims.contains(&certified) {
                     holder.claims.push(certified);

@@ -8,6 +8,7 @@ use floe_api::messages::{CertifiedClaim, NameStatement, Statements};
 use floe_env::{Work, compute};
 use floe_model::{
     BlobName, Certificate, ClaimId, EpochRecord, Member, NamespaceUid, RecordHash, SignedClaim,
+    SignedRecord,
 };
 
 use crate::ballot::Standing;
@@ -63,8 +64,7 @@ impl Client {
         namespace_uid: NamespaceUid,
         name: &BlobName,
     ) -> Result<Resolution, ResolveError> {
-        let record = self.peers().committee.newest();
-        let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
+        let ask = |member: Member| {
             let (peers, name) = (Arc::clone(self.peers()), name.clone());
             async move {
                 let call = peers.persist(&member, PATIENCE, |nodes, to| {
@@ -75,8 +75,10 @@ impl Client {
                 let mut names = checked(&peers, &member, scope, statements).await?;
                 Ok(names.pop_first().map(|(_, answer)| answer).unwrap_or_default())
             }
-        });
-        let mut all_asked = round.settle().await == Standing::Lost;
+        };
+        let (mut round, standing) = Round::counted(self.peers(), Committee::newest, ask).await;
+        let record = Arc::clone(round.ballot.record());
+        let mut all_asked = standing == Standing::Lost;
         loop {
             let answers = round.ballot.answers();
             match resolve(&record, answers, all_asked, self.unix_now()) {
@@ -99,13 +101,14 @@ impl Client {
         after: Option<BlobName>,
         limit: u32,
     ) -> Result<Page, ResolveError> {
-        let record = self.peers().committee.newest();
         let page = PageOf { namespace_uid, after, limit };
-        let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
+        let ask = |member: Member| {
             let (peers, page) = (Arc::clone(self.peers()), page.clone());
             async move { node_page(&peers, &member, &page).await }
-        });
-        let mut all_asked = round.settle().await == Standing::Lost;
+        };
+        let (mut round, standing) = Round::counted(self.peers(), Committee::newest, ask).await;
+        let record = Arc::clone(round.ballot.record());
+        let mut all_asked = standing == Standing::Lost;
         loop {
             if all_asked && round.ballot.standing() != Standing::Reached {
                 return Err(round.ballot.not_enough(Phase::List).into());
@@ -207,8 +210,8 @@ fn check(
                 answer.claims.push((claim, certificate));
             }
             NameStatement::Release(release) => {
-                let record = known(committee, &release.record)?;
-                release.verify(&record).map_err(|error| error.to_string())?;
+                let signed = known(committee, &release.record)?;
+                release.verify(&signed.record).map_err(|error| error.to_string())?;
                 answer.releases.push(*release);
             }
         }
@@ -225,15 +228,15 @@ pub(crate) fn check_certified(
         return Ok(());
     }
     let CertifiedClaim { claim, certificate } = certified;
-    let record = known(committee, &claim.record)?;
-    claim.verify(&record).map_err(|error| error.to_string())?;
-    let record = known(committee, &certificate.record)?;
-    certificate.verify(&record, &claim.body).map_err(|error| error.to_string())?;
+    let signed = known(committee, &claim.record)?;
+    claim.verify(&signed.record).map_err(|error| error.to_string())?;
+    let signed = known(committee, &certificate.record)?;
+    certificate.verify(&signed.record, &claim.body).map_err(|error| error.to_string())?;
     committee.remember_checked(certified);
     Ok(())
 }
 
-fn known(committee: &Committee, hash: &RecordHash) -> Result<Arc<EpochRecord>, String> {
+fn known(committee: &Committee, hash: &RecordHash) -> Result<Arc<SignedRecord>, String> {
     committee.record(hash).ok_or_else(|| format!("epoch record {hash} is not known here"))
 }
 

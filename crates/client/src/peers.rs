@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use floe_api::{EpochHint, ErrorCode};
-use floe_env::Env;
-use floe_model::{Member, NodeName};
+use floe_api::EpochHint;
+use floe_api::messages::Chain;
+use floe_env::{Env, Work, compute};
+use floe_model::{EpochNumber, Member, NodeName};
 
 use crate::committee::Committee;
 use crate::failure::Failure;
@@ -21,7 +22,7 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(2);
 /// How long a node may be silent, request after request, before it is given up.
 const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often the chain of a node that names a newer record is asked for.
-const FOLLOW_PAUSE: Duration = Duration::from_secs(5);
+const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait that a node may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
 
@@ -57,12 +58,12 @@ impl Peers {
 
     /// What is left of the node's pause.
     pub(crate) fn pause_left(&self, to: &Member) -> Option<Duration> {
-        self.health.pause_left(&to.node, self.now())
+        self.health.pause_left(to, self.now())
     }
 
     /// Whether others are to be asked first, and the node is not to be waited for.
     pub(crate) fn is_avoided(&self, node: &Member) -> bool {
-        self.health.is_avoided(&node.node, self.now())
+        self.health.is_avoided(node, self.now())
     }
 
     /// What the node sent does not verify.
@@ -72,26 +73,54 @@ impl Peers {
         Failure::Unverifiable(what)
     }
 
-    /// One call; one that needs a newer epoch is repeated once, behind the chain.
+    /// One call. One that needs an epoch record is repeated once: behind the chain if the node lacks
+    /// it. If the node is ahead, its chain is taken, and the caller is to ask under the newer record.
     pub(crate) async fn call<T>(
         &self,
         to: &Member,
         make: impl Fn(&dyn Nodes, &Member) -> Call<T>,
     ) -> Result<T, Failure> {
+        let to = &self.committee.located(to);
         let said = self.once(to, make(&*self.nodes, to)).await;
-        match &said {
-            Err(failure) if failure.code() == Some(ErrorCode::NeedEpoch) => {
-                self.once(to, self.nodes.push_epoch(to, self.committee.chain())).await?;
-                self.once(to, make(&*self.nodes, to)).await
+        let Some(accepted) = said.as_ref().err().and_then(Failure::needed_epoch) else {
+            return said;
+        };
+        if accepted > self.committee.newest().number {
+            if self.may_follow(to) {
+                self.fetch_chain(to).await;
             }
-            _ => said,
+            return said;
         }
+        self.push_chain(to, accepted).await?;
+        self.once(to, make(&*self.nodes, to)).await
+    }
+
+    /// Hands the chain to a node that accepted `held`, page by page.
+    async fn push_chain(&self, to: &Member, held: EpochNumber) -> Result<(), Failure> {
+        let mut pages = self.committee.pages_from(held);
+        if let Err(failure) = self.push_pages(to, &pages).await {
+            let is_whole = pages.first().is_none_or(|page| starts(page) == EpochNumber(0));
+            if is_whole || failure.is_silence() {
+                return Err(failure);
+            }
+            // What it holds may not be what has this number here.
+            pages = self.committee.pages_from(EpochNumber(0));
+            self.push_pages(to, &pages).await?;
+        }
+        Ok(())
+    }
+
+    async fn push_pages(&self, to: &Member, pages: &[Chain]) -> Result<(), Failure> {
+        for page in pages {
+            self.once(to, self.nodes.push_epoch(to, page.clone())).await?;
+        }
+        Ok(())
     }
 
     async fn once<T>(&self, to: &Member, call: Call<T>) -> Result<T, Failure> {
         match call.await {
             Ok(answer) => {
-                self.health.heard(&to.node);
+                self.health.heard(to);
                 if let Some(hint) = answer.epoch {
                     self.follow(to, &hint).await;
                 }
@@ -100,26 +129,45 @@ impl Peers {
             Err(error) => {
                 let failure = Failure::from(error);
                 if failure.is_silence() {
-                    self.health.silent(&to.node, self.now());
+                    self.health.silent(to, self.now());
                 } else {
-                    self.health.heard(&to.node);
+                    self.health.heard(to);
                 }
                 Err(failure)
             }
         }
     }
 
-    /// Fetches the chain from a node that names a newer record.
+    /// Takes the chain of a node that names a newer record.
     async fn follow(&self, from: &Member, hint: &EpochHint) {
-        if !self.committee.wants(hint) || !self.may_follow(from) {
-            return;
+        if self.committee.heard(hint) && self.may_follow(from) {
+            self.fetch_chain(from).await;
+            self.committee.heard(hint);
         }
-        let followed = match self.nodes.epoch(from).await {
-            Ok(answer) => self.committee.extend(answer.value).map_err(|error| error.to_string()),
-            Err(error) => Err(error.to_string()),
+    }
+
+    /// Takes the chain that a node holds; false if it gave none that continues the one known.
+    pub(crate) async fn fetch_chain(&self, from: &Member) -> bool {
+        let fetched = async {
+            let chain = self.nodes.epoch(from).await.map_err(|error| error.to_string())?.value;
+            let committee = Arc::clone(&self.committee);
+            let job = move || committee.extend(chain);
+            let extended = compute(&*self.env.compute, Work::Foreground, job).await;
+            let extended = extended.map_err(|stopped| stopped.to_string())?;
+            extended.map_err(|error| error.to_string())
         };
-        if let Err(error) = followed {
-            tracing::debug!(node = %from.node, error, "a newer epoch was named and not taken");
+        match fetched.await {
+            Ok(changed) => {
+                if changed {
+                    let newest = self.committee.newest();
+                    tracing::info!(epoch = %newest.number, from = %from.node, "a newer epoch record is in force");
+                }
+                true
+            }
+            Err(error) => {
+                tracing::warn!(node = %from.node, error, "a node's chain of epoch records is not followed");
+                false
+            }
         }
     }
 
@@ -132,6 +180,13 @@ impl Peers {
             followed.insert(from.node.clone(), now);
         }
         !lately
+    }
+
+    /// Whether a failure may pass: also that of a node which is ahead by a record that is not proved
+    /// here to be committed.
+    fn may_pass(&self, failure: &Failure) -> bool {
+        let newest = self.committee.newest().number;
+        failure.is_passing() || failure.needed_epoch().is_some_and(|accepted| accepted > newest)
     }
 
     /// Calls until there is an answer, a failure that will not pass, or no patience left.
@@ -162,7 +217,7 @@ impl Peers {
                 self.env.clock.sleep(pause).await;
             }
             let failure = match attempt().await {
-                Err(failure) if failure.is_passing() => failure,
+                Err(failure) if self.may_pass(&failure) => failure,
                 said => return said,
             };
             let wait =
@@ -177,4 +232,8 @@ impl Peers {
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
+}
+
+fn starts(page: &Chain) -> EpochNumber {
+    page.links.first().map_or(EpochNumber(0), |link| link.record.record.number)
 }

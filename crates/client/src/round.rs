@@ -11,7 +11,7 @@ use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
 
 use crate::ballot::{Ballot, Standing};
-use crate::budget::Held;
+use crate::committee::Committee;
 use crate::failure::Failure;
 use crate::peers::Peers;
 
@@ -19,6 +19,9 @@ use crate::peers::Peers;
 const TAIL: Duration = Duration::from_millis(500);
 /// How often the tail looks whether anyone is worth waiting for.
 const TAIL_LOOK: Duration = Duration::from_millis(100);
+
+/// Epoch records that may come into force while one thing is done.
+pub(crate) const MOST_EPOCHS: usize = 4;
 
 type Said<T> = (usize, Result<T, Failure>);
 
@@ -49,6 +52,31 @@ impl<T: Send + 'static> Round<T> {
         let waiting = (0..record.members.len()).collect();
         let started = peers.now();
         Self { ballot: Ballot::new(record), peers: Arc::clone(peers), calls, waiting, started }
+    }
+
+    /// Asks all members of a record until the ballot is settled: of the record that `which` names at
+    /// its end. A replaced volume's answer does not count, and its successor is asked.
+    pub(crate) async fn counted<F>(
+        peers: &Arc<Peers>,
+        which: impl Fn(&Committee) -> Arc<EpochRecord>,
+        ask: impl Fn(Member) -> F,
+    ) -> (Self, Standing)
+    where
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let mut epochs = 1;
+        loop {
+            let record = which(&peers.committee);
+            let mut round = Self::start(peers, Arc::clone(&record), |_, member| ask(member));
+            let standing = round.settle().await;
+            if Arc::ptr_eq(&record, &which(&peers.committee)) {
+                return (round, standing);
+            }
+            epochs += 1;
+            if epochs > MOST_EPOCHS {
+                return (round, Standing::Lost);
+            }
+        }
     }
 
     /// Takes the next answer or failure; false when nobody is left.
@@ -104,13 +132,13 @@ impl<T: Send + 'static> Round<T> {
         for &member in &self.waiting {
             if let Some(member) = self.ballot.record().members.get(member) {
                 tracing::debug!(node = %member.node, "a straggler is left behind");
-                self.peers.health.late(&member.node, self.peers.now());
+                self.peers.health.late(member, self.peers.now());
             }
         }
     }
 
     /// Runs the tail in the background; `held` is given back at its end.
-    pub(crate) fn leave(self, held: Held) {
+    pub(crate) fn leave(self, held: impl Send + 'static) {
         let spawn = Arc::clone(&self.peers.env.spawn);
         let tail = async move {
             self.tail().await;

@@ -18,9 +18,11 @@ use bytes::Bytes;
 use floe_env::{Work, compute};
 use floe_model::claim::LONGEST_CONTENT_TYPE_BYTES;
 use floe_model::record::RegistrarRole;
+use floe_model::statement::RegistrarBody;
 use floe_model::{
     BlobId, BlobLayout, BlobName, Certificate, Claim, ClaimId, ContentPolicy, EpochRecord,
-    ExtentIndex, Namespace, NamespaceUid, Permit, SignedClaim, StripeId, Timestamp, UploadId,
+    ExtentIndex, Namespace, NamespaceUid, Permit, Signed, SignedClaim, StripeId, Timestamp,
+    UploadId,
 };
 use floe_redstuff::Manifest;
 use futures::Stream;
@@ -31,6 +33,7 @@ pub use error::WriteError;
 
 use crate::client::Client;
 use crate::intake::{BoxError, Intake, Piece};
+use crate::round::MOST_EPOCHS;
 use encode::encode;
 use finish::{Inline, Wanted};
 use upload::{Sending, Upload};
@@ -76,36 +79,31 @@ struct Content {
 impl Client {
     /// Writes a blob. On success nodes worth n-f shards acknowledged its certificate. After an error
     /// the write may have taken effect or not; the same wish with the same bytes may be tried again.
+    ///
+    /// An upload goes on under the epoch record that it was opened under; when too few nodes of that
+    /// record are left to count, it is confirmed and certified anew under the newest one.
     pub async fn write(
         &self,
         wish: Wish,
         body: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
     ) -> Result<Written, WriteError> {
         let record = self.peers().committee.newest();
-        let upload = Arc::new(self.open(&wish, Arc::clone(&record))?);
+        let upload = self.open(&wish, Arc::clone(&record))?;
         let mut intake = Intake::new(body.boxed(), record.geometry, self.rooms().clone());
         let first = intake.next().await.map_err(WriteError::Body)?;
-        let (content, inline) =
-            if first.is_last && first.bytes.len() <= record.geometry.full_stripe_bytes() {
-                self.encode_only(&record, first, &upload).await?
-            } else {
-                (self.send_all(&upload, first, &mut intake).await?, Inline::default())
-            };
-        let claim = self.claim(&wish, &record, &content)?;
-        let certificate =
-            self.finish(&upload, Wanted::new(claim.clone(), &content.manifest), inline);
-        let certificate = certificate.await?;
-        let acknowledged_shards = self.acknowledge(&claim, &certificate).await?;
-        let (blob, length) = (claim.body.blob, claim.body.length);
-        Ok(Written { claim, certificate, acknowledged_shards, blob, length })
+        let wanted = if first.is_last && first.bytes.len() <= record.geometry.full_stripe_bytes() {
+            self.encode_only(&wish, first, &upload).await?
+        } else {
+            let upload = self.begin(upload).await?;
+            let content = self.send_all(&upload, first, &mut intake).await?;
+            let claim = self.claim(&wish, upload.record(), &content)?;
+            Wanted::new(&upload, claim, &content.manifest)
+        };
+        self.confirm(wanted).await
     }
 
     /// Signs the permit.
     fn open(&self, wish: &Wish, record: Arc<EpochRecord>) -> Result<Upload, WriteError> {
-        let key = self.registrar().ok_or(WriteError::NotRegistrar)?;
-        if !record.registrars(RegistrarRole::Gateway).any(|known| *known == key.public()) {
-            return Err(WriteError::NotRegistrar);
-        }
         let length = wish.content_type.len();
         if length > LONGEST_CONTENT_TYPE_BYTES {
             return Err(WriteError::ContentType { length });
@@ -117,8 +115,36 @@ impl Client {
             name: wish.name.clone(),
             signed: self.unix_now(),
         };
-        let permit = floe_model::Signed::sign(permit, &record.committee, record.hash(), key);
+        let permit = self.sign(permit, &record)?;
         Ok(Upload::new(Arc::clone(self.peers()), record, permit))
+    }
+
+    /// Has nodes worth n-f shards open the upload: under a newer record if they ask for it.
+    async fn begin(&self, upload: Upload) -> Result<Arc<Upload>, WriteError> {
+        let mut upload = Arc::new(upload);
+        for _ in 1..MOST_EPOCHS {
+            let Err(error) = upload.begin().await else { return Ok(upload) };
+            let newest = self.peers().committee.newest();
+            if newest.number == upload.record().number {
+                return Err(error);
+            }
+            let permit = self.sign(upload.permit().body.clone(), &newest)?;
+            upload = Arc::new(Upload::new(Arc::clone(self.peers()), newest, permit));
+        }
+        upload.begin().await.map(|()| upload)
+    }
+
+    /// A gateway's statement under a record.
+    fn sign<B: RegistrarBody>(
+        &self,
+        body: B,
+        record: &EpochRecord,
+    ) -> Result<Signed<B>, WriteError> {
+        let key = self.registrar().ok_or(WriteError::NotRegistrar)?;
+        if !record.registrars(RegistrarRole::Gateway).any(|known| *known == key.public()) {
+            return Err(WriteError::NotRegistrar);
+        }
+        Ok(Signed::sign(body, &record.committee, record.hash(), key))
     }
 
     fn claim(
@@ -127,7 +153,6 @@ impl Client {
         record: &EpochRecord,
         content: &Content,
     ) -> Result<SignedClaim, WriteError> {
-        let key = self.registrar().ok_or(WriteError::NotRegistrar)?;
         let claim = Claim {
             claim: wish.claim,
             namespace: wish.namespace.clone(),
@@ -142,26 +167,30 @@ impl Client {
             created: wish.created,
             signed: self.unix_now(),
         };
-        Ok(floe_model::Signed::sign(claim, &record.committee, record.hash(), key))
+        self.sign(claim, record)
     }
 
     /// A blob of one stripe: its extent travels inside `finish`.
     async fn encode_only(
         &self,
-        record: &Arc<EpochRecord>,
+        wish: &Wish,
         only: Piece,
         upload: &Upload,
-    ) -> Result<(Content, Inline), WriteError> {
+    ) -> Result<Wanted, WriteError> {
         let env = &self.peers().env;
+        let record = Arc::clone(upload.record());
+        let geometry = record.geometry;
         let length = only.bytes.len() as u64;
         let work = (only, Sha256::new());
-        let (outgoing, digest) = encode(env, self.rooms(), record.geometry, work).await?;
-        let layout = BlobLayout::new(record.geometry, length);
-        let content = content(layout, outgoing.stripe_ids.clone(), digest)?;
-        let share = Arc::clone(record);
-        let job = move || outgoing.inline(&share);
+        let (outgoing, digest) = encode(env, self.rooms(), geometry, work).await?;
+        let ids = outgoing.stripe_ids.clone();
+        let content = content(BlobLayout::new(geometry, length), ids.clone(), digest)?;
+        let claim = self.claim(wish, &record, &content)?;
+        let job = move || outgoing.inline(&record);
         let (extents, held) = compute(&*env.compute, Work::Foreground, job).await??;
-        Ok((content, Inline::new(extents, upload.permit(), held)))
+        let inline = Inline::new(extents, &ids, geometry, held);
+        let inline = inline.map(|inline| (upload.permit().clone(), inline));
+        Ok(Wanted { inline, ..Wanted::new(upload, claim, &content.manifest) })
     }
 
     /// Extent k+1 is encoded, and k+2 received, while k is sent.
@@ -231,5 +260,7 @@ fn content(layout: BlobLayout, ids: Vec<StripeId>, digest: Sha256) -> Result<Con
     Ok(Content { manifest, sha256: digest.finalize().into() })
 }
 
+#[cfg(test)]
+mod epochs;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -31,7 +31,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Reads extents of one blob.
 pub(crate) struct ExtentReader {
     peers: Arc<Peers>,
-    record: Arc<EpochRecord>,
     manifest: Arc<Verified<Manifest>>,
     check: ReadCheck,
     work: Work,
@@ -44,8 +43,8 @@ struct Wanted {
     /// As nodes are asked for them.
     stripes: Option<Span>,
     metadata: Arc<Verified<ExtentMetadata>>,
-    /// Who has each pair, by pair.
-    owners: Vec<Option<Member>>,
+    /// Who may have each pair, by pair: under the record in force, and while a shard is unfilled also its owners of before.
+    holders: Vec<Vec<Member>>,
 }
 
 type Fetched = (SliverKey, Option<Member>, Result<Vec<u8>, Failure>);
@@ -53,11 +52,10 @@ type Fetched = (SliverKey, Option<Member>, Result<Vec<u8>, Failure>);
 impl ExtentReader {
     pub(crate) fn new(
         peers: Arc<Peers>,
-        record: Arc<EpochRecord>,
         manifest: Verified<Manifest>,
         (check, work): (ReadCheck, Work),
     ) -> Self {
-        Self { peers, record, manifest: Arc::new(manifest), check, work }
+        Self { peers, manifest: Arc::new(manifest), check, work }
     }
 
     pub(crate) fn layout(&self) -> BlobLayout {
@@ -88,8 +86,9 @@ impl ExtentReader {
         let inside =
             |at: u64| usize::try_from(at.saturating_sub(whole.start)).unwrap_or(usize::MAX);
         let range = inside(range.start)..inside(range.end);
-        let metadata = fetch::metadata(&self.peers, &self.record, &self.manifest, extent).await?;
-        let (wanted, first_byte) = self.wanted(extent, metadata, &range)?;
+        let record = self.peers.committee.newest();
+        let metadata = fetch::metadata(&self.peers, &record, &self.manifest, extent).await?;
+        let (wanted, first_byte) = self.wanted(&record, (extent, metadata), &range)?;
         let (axis, slivers) = self.search(&wanted).await?;
         let bytes = self.decode(&wanted, axis, slivers).await?;
         let range = range.start.saturating_sub(first_byte)..range.end.saturating_sub(first_byte);
@@ -100,18 +99,19 @@ impl ExtentReader {
     /// Narrows an extent down to the stripes that a range of it touches; also the byte they start at.
     fn wanted(
         &self,
-        extent: ExtentIndex,
-        metadata: Verified<ExtentMetadata>,
+        record: &EpochRecord,
+        (extent, metadata): (ExtentIndex, Verified<ExtentMetadata>),
         range: &Range<usize>,
     ) -> Result<(Wanted, usize), ReadError> {
         let shape = metadata.shape();
         let geometry = shape.geometry();
-        let owners = (0..geometry.shards())
+        let holders = (0..geometry.shards())
             .map(|pair| {
                 let pair = floe_model::PairIndex(pair);
                 let shard = geometry.shard_of_pair(metadata.first_stripe(), pair);
-                let owner = self.record.members.get(self.record.owner(shard)?)?;
-                Some(owner.clone())
+                let mut holders = self.peers.committee.holders(record, shard);
+                holders.sort_by_key(|member| self.peers.is_avoided(member));
+                holders
             })
             .collect();
         let full = geometry.full_stripe_bytes();
@@ -124,7 +124,7 @@ impl ExtentReader {
         let span = Span { first: number(first), count: number(end - first) };
         let stripes = (first > 0 || end <= last).then_some(span);
         let (blob, metadata) = (self.manifest.id(), Arc::new(metadata));
-        Ok((Wanted { blob, extent, stripes, metadata, owners }, first_byte))
+        Ok((Wanted { blob, extent, stripes, metadata, holders }, first_byte))
     }
 
     /// Asks for slivers until enough of one axis are here.
@@ -164,11 +164,12 @@ impl ExtentReader {
     /// The slivers of an axis in the order in which they are wanted: systematic ones first, those of
     /// silent nodes last.
     fn in_order(&self, wanted: &Wanted, axis: Axis) -> Vec<u16> {
-        let owner = |index| wanted.owner(axis, index);
-        let avoided = |index| owner(index).is_some_and(|owner| self.peers.is_avoided(owner));
+        let avoided =
+            |index| wanted.holders(axis, index).iter().all(|holder| self.peers.is_avoided(holder));
         let geometry = wanted.metadata.shape().geometry();
-        let mut indices: Vec<u16> =
-            (0..geometry.shards()).filter(|&index| owner(index).is_some()).collect();
+        let mut indices: Vec<u16> = (0..geometry.shards())
+            .filter(|&index| !wanted.holders(axis, index).is_empty())
+            .collect();
         indices.sort_by_key(|&index| avoided(index));
         indices
     }
@@ -176,8 +177,8 @@ impl ExtentReader {
     /// Nodes that others were faster than: the next extent does not wait for them.
     fn remember_late(&self, wanted: &Wanted, search: &Search) {
         for (axis, index) in search.late() {
-            if let Some(owner) = wanted.owner(axis, index) {
-                self.peers.health.late(&owner.node, self.peers.now());
+            if let Some(holder) = wanted.holders(axis, index).first() {
+                self.peers.health.late(holder, self.peers.now());
             }
         }
     }
@@ -187,18 +188,22 @@ impl ExtentReader {
             (Arc::clone(&self.peers), Arc::clone(&wanted.metadata), self.work);
         let (at, stripes) = ((wanted.blob, wanted.extent), wanted.stripes);
         let (axis, index) = key;
-        let owner = wanted.owner(axis, index).cloned();
+        let holders = wanted.holders(axis, index).to_vec();
         let sliver = (axis, metadata.shape().geometry().pair_of_sliver(axis, index));
         Box::pin(async move {
-            let Some(owner) = owner else {
-                return (key, None, Err(Failure::TimedOut));
-            };
-            let call = peers.call(&owner, |nodes, to| nodes.sliver(to, at, sliver, stripes));
-            let bytes = match call.await {
-                Ok(bytes) => verified(&peers, &metadata, (key, bytes), (work, &owner)).await,
-                Err(failure) => Err(failure),
-            };
-            (key, Some(owner), bytes)
+            let mut last = (None, Err(Failure::TimedOut));
+            for holder in holders {
+                let call = peers.call(&holder, |nodes, to| nodes.sliver(to, at, sliver, stripes));
+                let bytes = match call.await {
+                    Ok(bytes) => verified(&peers, &metadata, (key, bytes), (work, &holder)).await,
+                    Err(failure) => Err(failure),
+                };
+                last = (Some(holder), bytes);
+                if last.1.is_ok() {
+                    break;
+                }
+            }
+            (key, last.0, last.1)
         })
     }
 
@@ -216,9 +221,10 @@ impl ExtentReader {
 }
 
 impl Wanted {
-    fn owner(&self, axis: Axis, index: u16) -> Option<&Member> {
+    /// Who may have a sliver; those that held it longest first, the silent ones last.
+    fn holders(&self, axis: Axis, index: u16) -> &[Member] {
         let pair = self.metadata.shape().geometry().pair_of_sliver(axis, index);
-        self.owners.get(usize::from(pair.0))?.as_ref()
+        self.holders.get(usize::from(pair.0)).map_or(&[], Vec::as_slice)
     }
 }
 

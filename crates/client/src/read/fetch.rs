@@ -48,7 +48,7 @@ async fn any<T>(
 }
 
 /// Members to read from, beginning at a random one; those that were silent last.
-fn in_order(peers: &Peers, record: &EpochRecord) -> Vec<Member> {
+pub(crate) fn in_order(peers: &Peers, record: &EpochRecord) -> Vec<Member> {
     let mut members = record.members.clone();
     let start = usize::try_from(peers.env.random.below(members.len() as u64)).unwrap_or(0);
     members.rotate_left(start);

@@ -79,6 +79,11 @@ pub enum WriteError {
 }
 
 impl WriteError {
+    /// Whether it may be for the epoch record that nodes were asked under.
+    pub(crate) const fn may_be_the_epoch(&self) -> bool {
+        matches!(self, Self::NotEnoughNodes(_))
+    }
+
     pub(crate) fn encoding(error: impl fmt::Display) -> Self {
         Self::Encoding(error.to_string())
     }

@@ -11,88 +11,161 @@ use floe_api::messages::{
 use floe_env::{Work, compute};
 use floe_model::keys::NodeSignature;
 use floe_model::{
-    Certificate, Confirmation, EpochRecord, Member, SignedClaim, SignedPermit, SignersError,
+    Certificate, ClaimId, Confirmation, EpochRecord, Geometry, Member, PairIndex, SignedClaim,
+    SignedPermit, SignersError, StripeId, UploadId,
 };
 use floe_redstuff::Manifest;
 
 use crate::ballot::{Ballot, Standing};
 use crate::budget::Held;
 use crate::client::Client;
+use crate::committee::Committee;
 use crate::failure::{Failure, Phase};
 use crate::peers::Peers;
-use crate::round::Round;
-use crate::write::WriteError;
+use crate::round::{MOST_EPOCHS, Round};
 use crate::write::upload::Upload;
+use crate::write::{WriteError, Written};
 
 /// How long a node may rebuild what it lacks, or be away, before it is given up.
 const CONFIRM_PATIENCE: Duration = Duration::from_mins(2);
 const ACKNOWLEDGE_PATIENCE: Duration = Duration::from_mins(1);
-/// Epoch records that may come into force under one acknowledgement.
-const MOST_EPOCHS: usize = 4;
 
-/// What is to be confirmed.
+/// What is to be confirmed, and under which record.
 #[derive(Clone)]
 pub(crate) struct Wanted {
-    claim: SignedClaim,
-    manifest: Bytes,
+    pub(crate) upload: UploadId,
+    pub(crate) record: Arc<EpochRecord>,
+    pub(crate) claim: SignedClaim,
+    pub(crate) manifest: Bytes,
+    /// Undelete: the claim whose content this one takes over.
+    pub(crate) adopts: Option<ClaimId>,
+    /// The content with its permit, when it travels inside `finish`.
+    pub(crate) inline: Option<(SignedPermit, Arc<Inline>)>,
 }
 
 impl Wanted {
-    pub(crate) fn new(claim: SignedClaim, manifest: &Manifest) -> Self {
-        Self { claim, manifest: Bytes::from(manifest.encode()) }
+    /// The claim on what was uploaded.
+    pub(crate) fn new(upload: &Upload, claim: SignedClaim, manifest: &Manifest) -> Self {
+        Self {
+            upload: upload.permit().body.upload,
+            record: Arc::clone(upload.record()),
+            claim,
+            manifest: Bytes::from(manifest.encode()),
+            adopts: None,
+            inline: None,
+        }
+    }
+
+    fn finish(&self, member: &Member) -> Finish<Bytes> {
+        Finish {
+            claim: self.claim.clone(),
+            manifest: self.manifest.clone(),
+            adopts: self.adopts,
+            inline: self.inline.as_ref().map(|(permit, inline)| InlineExtent {
+                permit: permit.clone(),
+                extent: inline.share(member),
+            }),
+        }
     }
 }
 
-/// The only extent, for each member, when it travels inside `finish`.
-#[derive(Default)]
+/// The only extent, when it travels inside `finish`.
 pub(crate) struct Inline {
-    extents: BTreeMap<usize, InlineExtent<Bytes>>,
-    held: Held,
+    /// With the slivers of all pairs.
+    extent: Extent<Bytes>,
+    /// Decides which shard gets which pair.
+    first_stripe: StripeId,
+    geometry: Geometry,
+    _held: Held,
 }
 
 impl Inline {
+    /// From the shares of the members of a record.
     pub(crate) fn new(
-        extents: BTreeMap<usize, Extent<Bytes>>,
-        permit: &SignedPermit,
+        shares: BTreeMap<usize, Extent<Bytes>>,
+        ids: &[StripeId],
+        geometry: Geometry,
         held: Held,
-    ) -> Self {
-        let inline = |extent| InlineExtent { permit: permit.clone(), extent };
-        let extents = extents.into_iter().map(|(member, extent)| (member, inline(extent)));
-        Self { extents: extents.collect(), held }
+    ) -> Option<Arc<Self>> {
+        let mut shares = shares.into_values();
+        let mut extent = shares.next()?;
+        extent.slivers.extend(shares.flat_map(|share| share.slivers));
+        let first_stripe = *ids.first()?;
+        Some(Arc::new(Self { extent, first_stripe, geometry, _held: held }))
+    }
+
+    /// What a member gets.
+    fn share(&self, member: &Member) -> Extent<Bytes> {
+        let pairs: Vec<PairIndex> = member
+            .shards
+            .iter()
+            .map(|&shard| self.geometry.pair_of_shard(&self.first_stripe, shard))
+            .collect();
+        let own = self.extent.slivers.iter().filter(|sliver| pairs.contains(&sliver.pair));
+        Extent {
+            length_bytes: self.extent.length_bytes,
+            metadata: self.extent.metadata.clone(),
+            slivers: own.cloned().collect(),
+        }
     }
 }
 
 impl Client {
+    /// Has the blob confirmed, certified and acknowledged: anew under a newer record when the
+    /// confirmations that the older one's owners gave do not count any more.
+    pub(crate) async fn confirm(&self, mut wanted: Wanted) -> Result<Written, WriteError> {
+        let mut epochs = 1;
+        loop {
+            let error = match self.certify(&mut wanted).await {
+                Ok((certificate, acknowledged_shards)) => {
+                    let claim = wanted.claim;
+                    let (blob, length) = (claim.body.blob, claim.body.length);
+                    return Ok(Written { claim, certificate, acknowledged_shards, blob, length });
+                }
+                Err(error) => error,
+            };
+            let newest = self.peers().committee.newest();
+            let is_stale = newest.number > wanted.record.number;
+            if !is_stale || epochs >= MOST_EPOCHS || !error.may_be_the_epoch() {
+                return Err(error);
+            }
+            epochs += 1;
+            tracing::debug!(%error, epoch = %newest.number, "a write is confirmed anew");
+            wanted = self.renewed(wanted, newest)?;
+        }
+    }
+
+    async fn certify(&self, wanted: &mut Wanted) -> Result<(Certificate, usize), WriteError> {
+        let certificate = self.finish(wanted).await?;
+        let shards = self.acknowledge(&wanted.claim, &certificate).await?;
+        Ok((certificate, shards))
+    }
+
+    /// The same wish, signed under a newer record.
+    fn renewed(&self, wanted: Wanted, record: Arc<EpochRecord>) -> Result<Wanted, WriteError> {
+        let claim = self.sign(wanted.claim.body, &record)?;
+        let signed = |(permit, inline): (SignedPermit, _)| {
+            Ok::<_, WriteError>((self.sign(permit.body, &record)?, inline))
+        };
+        let inline = wanted.inline.map(signed).transpose()?;
+        Ok(Wanted { record, claim, inline, ..wanted })
+    }
+
     /// Collects confirmations worth n-f shards.
-    pub(crate) async fn finish(
-        &self,
-        upload: &Upload,
-        wanted: Wanted,
-        inline: Inline,
-    ) -> Result<Certificate, WriteError> {
-        let Inline { mut extents, held } = inline;
-        let record = Arc::clone(upload.record());
-        let id = upload.permit().body.upload;
-        let finishes: BTreeMap<usize, Finish<Bytes>> = (0..record.members.len())
-            .map(|member| {
-                let Wanted { claim, manifest } = wanted.clone();
-                (member, Finish { claim, manifest, inline: extents.remove(&member) })
-            })
-            .collect();
-        let mut round = Round::start(self.peers(), Arc::clone(&record), |position, member| {
-            let (peers, finish) = (Arc::clone(self.peers()), finishes.get(&position).cloned());
-            let record = Arc::clone(&record);
+    async fn finish(&self, wanted: &mut Wanted) -> Result<Certificate, WriteError> {
+        let record = Arc::clone(&wanted.record);
+        let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
+            let (peers, record) = (Arc::clone(self.peers()), Arc::clone(&record));
+            let (upload, finish) = (wanted.upload, wanted.finish(&member));
             async move {
-                let finish = finish.ok_or(Failure::TimedOut)?;
                 let attempt = || async {
                     let call =
-                        peers.call(&member, |nodes, to| nodes.finish(to, id, finish.clone()));
+                        peers.call(&member, |nodes, to| nodes.finish(to, upload, finish.clone()));
                     confirmed(&record, &member, call.await?)
                 };
                 peers.insist(&member, CONFIRM_PATIENCE, attempt).await
             }
         });
-        drop(finishes);
         loop {
             if round.settle().await != Standing::Reached {
                 let claim = wanted.claim.body.claim;
@@ -101,7 +174,8 @@ impl Client {
             let confirmation = Confirmation::of(&wanted.claim.body, record.geometry);
             if let Some(certificate) = gather(self.peers(), &mut round.ballot, confirmation).await?
             {
-                round.leave(held);
+                // Those who have it help the others to it.
+                round.leave(wanted.inline.take());
                 return Ok(certificate);
             }
         }
@@ -118,26 +192,17 @@ impl Client {
     ) -> Result<usize, WriteError> {
         let certified =
             Arc::new(CertifiedClaim { claim: claim.clone(), certificate: certificate.clone() });
-        let mut epochs = 0;
-        loop {
-            let record = self.peers().committee.newest();
-            let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
-                let (peers, certified) = (Arc::clone(self.peers()), Arc::clone(&certified));
-                async move { acknowledged(&peers, &member, &certified).await }
-            });
-            let standing = round.settle().await;
-            epochs += 1;
-            let is_newest = self.peers().committee.newest().number == record.number;
-            if standing == Standing::Reached && is_newest {
-                let shards = round.ballot.answered_shards();
-                round.leave(None);
-                return Ok(shards);
-            }
-            if is_newest || epochs >= MOST_EPOCHS {
-                let claim = claim.body.claim;
-                return Err(WriteError::of_ballot(&round.ballot, Phase::Acknowledge, claim));
-            }
+        let ask = |member: Member| {
+            let (peers, certified) = (Arc::clone(self.peers()), Arc::clone(&certified));
+            async move { acknowledged(&peers, &member, &certified).await }
+        };
+        let (round, standing) = Round::counted(self.peers(), Committee::named, ask).await;
+        if standing == Standing::Reached {
+            let shards = round.ballot.answered_shards();
+            round.leave(());
+            return Ok(shards);
         }
+        Err(WriteError::of_ballot(&round.ballot, Phase::Acknowledge, claim.body.claim))
     }
 }
 

@@ -62,6 +62,25 @@ impl Upload {
         &self.permit
     }
 
+    /// Hands the permit to all members, until nodes worth n-f shards have it: they serve the upload
+    /// to its end, whatever record comes into force meanwhile.
+    pub(crate) async fn begin(self: &Arc<Self>) -> Result<(), WriteError> {
+        let record = Arc::clone(&self.record);
+        let mut round = Round::start(&self.peers, record, |position, member| {
+            let upload = Arc::clone(self);
+            async move {
+                let attempt = || upload.open(position, &member);
+                upload.peers.insist(&member, PATIENCE, attempt).await
+            }
+        });
+        if round.settle().await == Standing::Reached {
+            // Who is late gets it with the first extent.
+            return Ok(());
+        }
+        let phase = Phase::Store(ExtentIndex(0));
+        Err(WriteError::of_ballot(&round.ballot, phase, self.permit.body.claim))
+    }
+
     /// Sends an extent to all members.
     pub(crate) fn send(self: &Arc<Self>, extent: ExtentIndex, parcels: Parcels) -> Sending {
         let Parcels { bodies, held } = parcels;
