@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use floe_api::EpochHint;
-use floe_api::messages::{CertifiedClaim, Chain, ChainLink, Encode as _};
+use floe_api::messages::{CertifiedClaim, Chain, ChainLink};
 use floe_model::epochs;
 use floe_model::keys::RegistrarPublicKey;
 use floe_model::{
@@ -78,8 +78,6 @@ pub struct Committee {
 const MOST_CHECKED: usize = 4096;
 /// Records above the committed one that are kept.
 const MOST_UNCOMMITTED: usize = 1024;
-/// Bytes of a page of the chain: half of what the route takes.
-const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 impl Committee {
     /// From a chain whose record 0 is trusted.
@@ -127,23 +125,10 @@ impl Committee {
         Chain { links: self.links(EpochNumber(0)) }
     }
 
-    /// The chain in pages that fit into requests, from the newest record on whose number is at most
-    /// `held`: what a node lacks that holds that one.
-    pub fn pages_from(&self, held: EpochNumber) -> Vec<Chain> {
-        let mut pages = Vec::new();
-        let (mut page, mut page_bytes) = (Chain::default(), 0);
-        for link in self.links(held) {
-            let link = Chain { links: vec![link] };
-            let bytes = link.encode().len();
-            if page_bytes > 0 && page_bytes + bytes > PAGE_BYTES {
-                pages.push(std::mem::take(&mut page));
-                page_bytes = 0;
-            }
-            page_bytes += bytes;
-            page.links.extend(link.links);
-        }
-        pages.push(page);
-        pages
+    /// The chain from the newest record on whose number is at most `held`: what a node lacks that
+    /// holds that one.
+    pub fn chain_from(&self, held: EpochNumber) -> Chain {
+        Chain { links: self.links(held) }
     }
 
     /// Members that may still hold a shard's slivers: its owner under `record` and, while the shard is

@@ -473,10 +473,12 @@ fn statements(
 }
 
 impl Nodes for FleetNodes {
-    fn epoch(&self, to: &Member) -> Call<Chain> {
-        self.call(to, false, |fleet, node, _| {
+    fn epoch(&self, to: &Member, after: Option<EpochNumber>) -> Call<Chain> {
+        self.call(to, false, move |fleet, node, _| {
             let place = fleet.with(node, |holder| holder.accepted);
-            Ok(Chain { links: fleet.chain.lock().unwrap()[..=place].to_vec() })
+            let mut links = fleet.chain.lock().unwrap()[..=place].to_vec();
+            links.retain(|link| after.is_none_or(|after| link.record.record.number > after));
+            Ok(Chain { links })
         })
     }
 

@@ -8,8 +8,8 @@ use floe_api::messages::{
 use floe_api::{Answer, CallError, NodeClient, Span, Target};
 use floe_env::BoxFuture;
 use floe_model::{
-    Axis, BlobId, BlobName, ClaimId, ExtentIndex, Member, NamespaceUid, PairIndex, SignedPermit,
-    SignedRelease, UploadId,
+    Axis, BlobId, BlobName, ClaimId, EpochNumber, ExtentIndex, Member, NamespaceUid, PairIndex,
+    SignedPermit, SignedRelease, UploadId,
 };
 
 /// A request on its way.
@@ -17,7 +17,8 @@ pub(crate) type Call<T> = BoxFuture<'static, Result<Answer<T>, CallError>>;
 
 /// A node's routes, as far as the pipelines use them.
 pub(crate) trait Nodes: Send + Sync {
-    fn epoch(&self, to: &Member) -> Call<Chain>;
+    /// The chain of the record that the node accepted, or what it has behind a number.
+    fn epoch(&self, to: &Member, after: Option<EpochNumber>) -> Call<Chain>;
     fn push_epoch(&self, to: &Member, chain: Chain) -> Call<()>;
     fn open_upload(&self, to: &Member, permit: &SignedPermit) -> Call<()>;
     /// `body`: an encoded [`floe_api::messages::Extent`].
@@ -57,9 +58,15 @@ fn answer<T, U>(
 }
 
 impl Nodes for NodeClient {
-    fn epoch(&self, to: &Member) -> Call<Chain> {
+    fn epoch(&self, to: &Member, after: Option<EpochNumber>) -> Call<Chain> {
         let (client, to) = (self.clone(), Target::from(to));
-        Box::pin(async move { Self::epoch(&client, &to).await })
+        Box::pin(async move {
+            match after {
+                // Should more than a page follow, it is asked again.
+                Some(after) => client.epoch_page(&to, Some(after)).await,
+                None => Self::epoch(&client, &to).await,
+            }
+        })
     }
 
     fn push_epoch(&self, to: &Member, chain: Chain) -> Call<()> {

@@ -6,11 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use floe_api::EpochHint;
-use floe_api::messages::Chain;
 use floe_env::{Env, Work, compute};
-use floe_model::{EpochNumber, Member, NodeName};
+use floe_model::{EpochNumber, Member, NodeName, epochs};
 
-use crate::committee::Committee;
+use crate::committee::{ChainError, Committee};
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::nodes::{Call, Nodes};
@@ -25,6 +24,12 @@ const SILENCE_PATIENCE: Duration = Duration::from_secs(10);
 const FOLLOW_PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait that a node may ask for.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// A chain that was not taken over.
+enum Untaken {
+    Failed(String),
+    Refused(ChainError),
+}
 
 /// The nodes as all pipelines of a client see them.
 pub(crate) struct Peers {
@@ -95,26 +100,16 @@ impl Peers {
         self.once(to, make(&*self.nodes, to)).await
     }
 
-    /// Hands the chain to a node that accepted `held`, page by page.
+    /// Hands the chain to a node that accepted `held`.
     async fn push_chain(&self, to: &Member, held: EpochNumber) -> Result<(), Failure> {
-        let mut pages = self.committee.pages_from(held);
-        if let Err(failure) = self.push_pages(to, &pages).await {
-            let is_whole = pages.first().is_none_or(|page| starts(page) == EpochNumber(0));
-            if is_whole || failure.is_silence() {
-                return Err(failure);
-            }
+        let push = |chain| self.once(to, self.nodes.push_epoch(to, chain));
+        match push(self.committee.chain_from(held)).await {
             // What it holds may not be what has this number here.
-            pages = self.committee.pages_from(EpochNumber(0));
-            self.push_pages(to, &pages).await?;
+            Err(failure) if !failure.is_silence() && held > EpochNumber(0) => {
+                push(self.committee.chain()).await
+            }
+            said => said,
         }
-        Ok(())
-    }
-
-    async fn push_pages(&self, to: &Member, pages: &[Chain]) -> Result<(), Failure> {
-        for page in pages {
-            self.once(to, self.nodes.push_epoch(to, page.clone())).await?;
-        }
-        Ok(())
     }
 
     async fn once<T>(&self, to: &Member, call: Call<T>) -> Result<T, Failure> {
@@ -146,17 +141,18 @@ impl Peers {
         }
     }
 
-    /// Takes the chain that a node holds; false if it gave none that continues the one known.
+    /// Takes what a node's chain has behind the record in force; false if it gave nothing that
+    /// continues what is known.
     pub(crate) async fn fetch_chain(&self, from: &Member) -> bool {
-        let fetched = async {
-            let chain = self.nodes.epoch(from).await.map_err(|error| error.to_string())?.value;
-            let committee = Arc::clone(&self.committee);
-            let job = move || committee.extend(chain);
-            let extended = compute(&*self.env.compute, Work::Foreground, job).await;
-            let extended = extended.map_err(|stopped| stopped.to_string())?;
-            extended.map_err(|error| error.to_string())
-        };
-        match fetched.await {
+        let newest = self.committee.newest().number;
+        let mut taken = self.take_chain(from, Some(newest)).await;
+        if let Err(Untaken::Refused(ChainError::Broken(epochs::ChainError::UnknownParent {
+            ..
+        }))) = taken
+        {
+            taken = self.take_chain(from, None).await;
+        }
+        match taken {
             Ok(changed) => {
                 if changed {
                     let newest = self.committee.newest();
@@ -164,11 +160,25 @@ impl Peers {
                 }
                 true
             }
-            Err(error) => {
-                tracing::warn!(node = %from.node, error, "a node's chain of epoch records is not followed");
+            Err(Untaken::Failed(error)) => {
+                tracing::debug!(node = %from.node, error, "a node gives no chain of epoch records");
+                false
+            }
+            Err(Untaken::Refused(error)) => {
+                tracing::warn!(node = %from.node, %error, "a node's chain of epoch records is not followed");
                 false
             }
         }
+    }
+
+    async fn take_chain(&self, from: &Member, after: Option<EpochNumber>) -> Result<bool, Untaken> {
+        let answer = self.nodes.epoch(from, after).await;
+        let chain = answer.map_err(|error| Untaken::Failed(error.to_string()))?.value;
+        let committee = Arc::clone(&self.committee);
+        let job = move || committee.extend(chain);
+        let extended = compute(&*self.env.compute, Work::Foreground, job).await;
+        let extended = extended.map_err(|stopped| Untaken::Failed(stopped.to_string()))?;
+        extended.map_err(Untaken::Refused)
     }
 
     /// Whether the node's chain was not asked for lately: anyone can name a high number.
@@ -232,8 +242,4 @@ impl Peers {
             backoff = (backoff * 2).min(LONGEST_BACKOFF);
         }
     }
-}
-
-fn starts(page: &Chain) -> EpochNumber {
-    page.links.first().map_or(EpochNumber(0), |link| link.record.record.number)
 }

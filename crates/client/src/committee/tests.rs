@@ -61,11 +61,11 @@ fn a_committed_child_comes_into_force_and_its_numbers_may_skip() {
     let all = Committee::from_chain(chain(&[&genesis, &one, &two])).unwrap();
     assert_eq!(all.newest().number, EpochNumber(4));
 
-    let after = |held| committee.pages_from(EpochNumber(held));
-    assert_eq!(after(0), [chain(&[&genesis, &one, &two])]);
-    assert_eq!(after(3), [chain(&[&one, &two])]);
-    assert_eq!(after(9), [chain(&[&two])]);
-    assert_eq!(after(2), [chain(&[&genesis, &one, &two])], "number 2 is of another branch");
+    let from = |held| committee.chain_from(EpochNumber(held));
+    assert_eq!(from(0), chain(&[&genesis, &one, &two]));
+    assert_eq!(from(3), chain(&[&one, &two]));
+    assert_eq!(from(9), chain(&[&two]));
+    assert_eq!(from(2), chain(&[&genesis, &one, &two]), "number 2 is of another branch");
 }
 
 #[test]
