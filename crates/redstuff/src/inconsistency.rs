@@ -1,5 +1,32 @@
 //! Proving that a blob was encoded wrongly: symbols that provably belong to their slivers decode to a
 //! sliver with another root than the metadata has for it. Against an honest encoding there is none.
+//!
+//! # Why there is always a verdict
+//!
+//! A holder has expanded its sliver, so it can prove *every* symbol of it. Of the n-f shards behind a
+//! certificate at least n-2f are honest, so for every secondary there are n-2f proven symbols: they
+//! either rebuild it or are the proof. With all secondaries held by honest shards, n-f at least, the
+//! same is true of every primary. A symbol without a proof is therefore its sender's lie. Proven
+//! symbols of a sliver and its root decide alone: all who have them say the same.
+//!
+//! # Why a holder does not take the writer's word
+//!
+//! It could hash the symbols it holds, and take the hashes of the rest of the expansion from the
+//! writer: two to three times as fast. That binds what is held, but not what is made of it. n = 4,
+//! f = 1: a writer gives a wrong hash for symbol 3 of primary 1, all else being right, while shard 0
+//! is away. Shards 1 and 2, honest, and 3, which lies, confirm; then 3 falls silent. Shard 0 needs two
+//! proven symbols for secondary 3, and shard 1 has no proof for its own: an honest shard is named as a
+//! liar. Secondaries 0 to 2 agree with their roots, and no primary has more than two of the three
+//! symbols that a proof takes. Readers who check primary 1 against its root refuse it, and are left
+//! with one primary and two secondaries. Certified, yet neither read, nor healed, nor proven wrong
+//! (a test below plays it). A shard that expands refuses primary 1, and there is no certificate.
+//!
+//! The gap could be closed: the holder keeps the writer's hashes, and a second kind of proof shows
+//! that the symbols under a sliver's root extend to another root. Then every holder proves either its
+//! symbol or the lie. But no sliver could be checked with the metadata alone any more; every reader,
+//! healer and next owner would have to fetch those hashes with it, which become as precious as the
+//! bytes, and a confirmation would no longer promise symbols that can be proven. Not worth it while
+//! checking runs at hundreds of megabytes per second and core.
 
 use std::collections::BTreeMap;
 

@@ -70,7 +70,7 @@ pub enum SymbolError {
 /// The Merkle siblings of one symbol in its sliver's tree, from the leaf to the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SymbolProof {
-    siblings: Vec<Hash>,
+    pub(crate) siblings: Vec<Hash>,
 }
 
 impl SymbolProof {

@@ -1,7 +1,11 @@
-use floe_model::{ExtentShape, Geometry};
+use floe_model::{ExtentShape, Geometry, Hash, Unverified};
 
 use super::*;
-use crate::{EncodedExtent, crossing_symbols, encode_extent, prove_symbols, rebuild_sliver};
+use crate::merkle::{self, Trees};
+use crate::{
+    EncodedExtent, SliverError, crossing_symbols, encode_extent, prove_symbols, rebuild_sliver,
+    verify_sliver,
+};
 
 const SHARDS: u16 = 7;
 
@@ -138,4 +142,52 @@ fn a_lying_source_is_named() {
     let lie = SymbolError::RootMismatch { axis: Axis::Primary, index: 2, target: 2, stripe: 0 };
     let outcome = prove_inconsistent(extent.metadata(), Axis::Secondary, 2, &proven(&served));
     assert_eq!(outcome, Err(lie.into()));
+}
+
+/// The leaves of a sliver's expansion.
+fn leaves(extent: &EncodedExtent, axis: Axis, index: u16) -> Vec<Hash> {
+    let sliver = extent.sliver(axis, index).unwrap();
+    Expanded::new(Stripes::from(extent.metadata().shape()), axis, &sliver).unwrap().leaves()
+}
+
+/// Shards 1 and 2 of four hold what they were sent, shard 0 was away, shard 3 is silent.
+#[test]
+fn a_holder_that_took_the_writers_word_could_prove_neither_its_symbol_nor_the_lie() {
+    let shape = ExtentShape::new(Geometry::of_shards(4).unwrap(), 1000).unwrap();
+    let data: Vec<u8> = (0..1000_u16).map(|at| at.to_le_bytes()[0]).collect();
+    let extent = encode_extent(shape, &data).unwrap();
+    let mut told = leaves(&extent, Axis::Primary, 1);
+    told[3] = Hash([9; 32]);
+    let metadata = {
+        let stripe = &extent.metadata().stripes()[0];
+        let mut roots = [0, 1, 2, 3].map(|index| stripe.sliver_root(Axis::Primary, index).0);
+        roots[1] = Trees::new().roots(told.iter().map(|leaf| leaf.0), 4)[0];
+        let mut stripe = stripe.clone();
+        stripe.set_roots(Axis::Primary, &roots);
+        let written = ExtentMetadata::new(shape, vec![stripe], Vec::new()).encode();
+        ExtentMetadata::parse(shape, &written).unwrap()
+    };
+
+    // It expands, and refuses: no certificate.
+    let sent = Unverified::new(extent.sliver(Axis::Primary, 1).unwrap());
+    let refused = SliverError::RootMismatch { axis: Axis::Primary, index: 1, stripe: 0 };
+    assert_eq!(verify_sliver(&metadata, Axis::Primary, 1, sent), Err(refused));
+
+    // Had it not, this is all that honest shards could say about any sliver.
+    for index in 0..4 {
+        let mut served = serve(&extent, Axis::Secondary, index, 1..3);
+        served[0].proofs[0].siblings = merkle::siblings(&told, usize::from(index));
+        let outcome = prove_inconsistent(&metadata, Axis::Secondary, index, &proven(&served));
+        let expected = if index < 3 {
+            InconsistencyError::Consistent { axis: Axis::Secondary, index }
+        } else {
+            let (axis, target) = (Axis::Primary, 3);
+            SymbolError::RootMismatch { axis, index: 1, target, stripe: 0 }.into()
+        };
+        assert_eq!(outcome, Err(expected));
+        let served = serve(&extent, Axis::Primary, index, 1..3);
+        let few = SourceError::NotEnough { have: 2, need: 3 };
+        let outcome = prove_inconsistent(&metadata, Axis::Primary, index, &proven(&served));
+        assert_eq!(outcome, Err(few.into()));
+    }
 }
