@@ -1,7 +1,10 @@
 //! Writers that encode wrongly on purpose: they are caught, and all honest parties say the same.
 //!
 //! A lie is a matrix that differs from the honest one in a symbol, a row or a column, committed to as
-//! a liar would: every sliver's root over the symbols that the liar shows for it.
+//! a liar would: every sliver's root over the symbols that the liar shows for it; or a root that
+//! nothing leads to.
+
+use std::collections::BTreeMap;
 
 use floe_model::{Axis, ExtentShape, Geometry, Hash, Unverified};
 use floe_redstuff::{
@@ -11,7 +14,7 @@ use floe_redstuff::{
 };
 
 use crate::plain::Tree;
-use crate::sample::{Draw, Sample, borrow};
+use crate::sample::{Draw, Sample, borrow, sets_of};
 use crate::slow;
 
 /// What every sliver of a liar's blob expands to, as the liar shows it.
@@ -19,6 +22,8 @@ struct Lie {
     shape: ExtentShape,
     /// By row; a symbol is the same for both of its slivers.
     symbols: Vec<Vec<Vec<u8>>>,
+    /// Roots committed to in place of those that the symbols lead to.
+    roots: BTreeMap<(Axis, u16), Hash>,
 }
 
 impl Lie {
@@ -30,7 +35,8 @@ impl Lie {
             let sliver = extent.sliver(Axis::Primary, index).unwrap();
             floe_redstuff::crossing_symbols(shape, Axis::Primary, &sliver, &all).unwrap()
         };
-        Self { shape, symbols: all.iter().copied().map(row).collect() }
+        let symbols = all.iter().copied().map(row).collect();
+        Self { shape, symbols, roots: BTreeMap::new() }
     }
 
     fn shards(&self) -> u16 {
@@ -46,7 +52,10 @@ impl Lie {
     }
 
     fn metadata(&self) -> Verified<ExtentMetadata> {
-        let root = |axis, index| Tree::new(&self.expansion(axis, index)).root();
+        let root = |axis, index| {
+            let committed = self.roots.get(&(axis, index)).copied();
+            committed.unwrap_or_else(|| Tree::new(&self.expansion(axis, index)).root())
+        };
         let pairs = (0..self.shards()).flat_map(|pair| {
             let secondary = self.shards() - 1 - pair;
             [root(Axis::Primary, pair).0, root(Axis::Secondary, secondary).0]
@@ -119,16 +128,23 @@ fn caught(lie: &Lie, honest: &Sample, draw: &mut Draw) {
                 assert!(matches!(outcome, Err(InconsistencyError::Sources(_))), "not enough");
                 continue;
             }
-            let first: Vec<u16> = held[..need].to_vec();
-            let picks = draw.some_of(u16::try_from(held.len()).unwrap(), need);
-            let other: Vec<u16> = picks.into_iter().map(|at| held[usize::from(at)]).collect();
             // Whoever asks whomever: either all rebuild what was committed to, or all can prove.
-            for from in [first, other] {
+            for from in askable(&held, need, draw) {
                 agree_on(lie, &metadata, (axis, index), &from, honest);
             }
         }
     }
     readers_agree(lie, &metadata, &refused, draw);
+}
+
+/// Sets of sources that nodes may ask: all of them where they are few, else two.
+fn askable(held: &[u16], need: usize, draw: &mut Draw) -> Vec<Vec<u16>> {
+    if held.len() <= 7 {
+        return sets_of(held, need);
+    }
+    let picks = draw.some_of(u16::try_from(held.len()).unwrap(), need);
+    let other = picks.into_iter().map(|at| held[usize::from(at)]).collect();
+    vec![held[..need].to_vec(), other]
 }
 
 fn agree_on(
@@ -235,6 +251,30 @@ fn a_foreign_row_or_column_is_caught() {
     }
 }
 
+/// Metadata that does not match: a root of nothing, or that of another sliver.
+#[test]
+fn a_root_that_no_sliver_has_is_caught() {
+    let mut draw = Draw(36);
+    for shards in [4, 7, 10] {
+        let honest = sample(shards, 9);
+        for axis in Axis::BOTH {
+            for index in 0..shards {
+                let mut lie = Lie::around(&honest.extent);
+                let mut root = Tree::new(&lie.expansion(axis, index)).root();
+                root.0[draw.below(32)] ^= 1 << draw.below(8);
+                lie.roots.insert((axis, index), root);
+                caught(&lie, &honest, &mut draw);
+                assert_eq!(lie.refused(&lie.metadata()), [(axis, index)]);
+                let next = (index + 1) % shards;
+                let swapped = [(index, next), (next, index)]
+                    .map(|(to, from)| ((axis, to), Tree::new(&lie.expansion(axis, from)).root()));
+                lie.roots = BTreeMap::from(swapped);
+                caught(&lie, &honest, &mut draw);
+            }
+        }
+    }
+}
+
 #[test]
 fn an_honest_blob_is_accused_of_nothing() {
     let mut draw = Draw(34);
@@ -267,7 +307,8 @@ fn no_altered_testimony_accuses_an_honest_blob() {
             let axis = Axis::BOTH[draw.below(2)];
             let index = draw.some_of(shards, 1)[0];
             let from = draw.some_of(shards, honest.shape.geometry().sliver_symbols(axis));
-            let mut lie = Lie { shape: truth.shape, symbols: truth.symbols.clone() };
+            let mut lie =
+                Lie { shape: truth.shape, symbols: truth.symbols.clone(), roots: BTreeMap::new() };
             for _ in 0..=draw.below(3) {
                 let (row, column) = (draw.below(shards.into()), draw.below(shards.into()));
                 lie.symbols[row][column][draw.below(6)] ^= 1 << draw.below(8);

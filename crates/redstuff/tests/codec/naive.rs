@@ -32,9 +32,9 @@ fn lengths(geometry: Geometry, draw: &mut Draw) -> Vec<usize> {
     let symbols = geometry.rows() * geometry.columns();
     let full = geometry.full_stripe_bytes();
     let mut lengths = vec![1, 64 * symbols, 2 * symbols + draw.below(160 * symbols)];
-    if slow() {
+    if slow() || geometry.shards() <= 10 {
         lengths.extend([0, 2, 2 * symbols, 2 * symbols + 1, 62 * symbols, 64 * symbols + 1]);
-        lengths.extend([66 * symbols, 128 * symbols, 130 * symbols - 1]);
+        lengths.extend([64 * symbols - 1, 66 * symbols, 128 * symbols, 130 * symbols - 1]);
         lengths.extend((0..6).map(|_| draw.below(full.min(400 * symbols))));
     }
     lengths

@@ -7,7 +7,7 @@ use floe_redstuff::{
 };
 use proptest::prelude::*;
 
-use crate::sample::{Draw, Sample, borrow};
+use crate::sample::{Draw, Sample, borrow, sets_of};
 
 /// n and f; the last three with f below its largest value.
 const GEOMETRIES: [(u16, u16); 10] =
@@ -67,7 +67,12 @@ fn decodes_from_random_slivers(sample: &Sample, draw: &mut Draw) {
 fn rebuilds_from_random_symbols(sample: &Sample, axis: Axis, index: u16, draw: &mut Draw) {
     let geometry = sample.shape.geometry();
     let from = draw.some_of(geometry.shards(), geometry.sliver_symbols(axis));
-    let symbols = sample.symbols(axis, index, &from);
+    rebuilds_from_symbols(sample, axis, index, &from);
+}
+
+fn rebuilds_from_symbols(sample: &Sample, axis: Axis, index: u16, from: &[u16]) {
+    let geometry = sample.shape.geometry();
+    let symbols = sample.symbols(axis, index, from);
     let rebuilt = rebuild_sliver(sample.extent.metadata(), axis, index, &borrow(&symbols)).unwrap();
     assert_eq!((rebuilt.axis(), rebuilt.index(), rebuilt.shape()), (axis, index, sample.shape));
     let expected = sample.extent.sliver(axis, index).unwrap();
@@ -84,6 +89,51 @@ fn every_edge_decodes_from_both_axes() {
             for axis in Axis::BOTH {
                 let index = draw.some_of(geometry.shards(), 1)[0];
                 rebuilds_from_random_symbols(&sample, axis, index, &mut draw);
+            }
+        }
+    }
+}
+
+/// Whichever slivers are left, and whoever answers.
+#[test]
+fn every_admissible_set_of_few_shards_decodes_and_rebuilds() {
+    for (shards, faulty) in [(4, 1), (5, 1), (7, 2), (7, 1)] {
+        let geometry = Geometry::new(shards, faulty).unwrap();
+        let sample = Sample::new(geometry, geometry.rows() * geometry.columns() * 4 - 3, 29);
+        let all: Vec<u16> = (0..shards).collect();
+        for axis in Axis::BOTH {
+            for set in sets_of(&all, geometry.slivers_to_decode(axis)) {
+                let slivers = sample.slivers(axis, &set);
+                let decoded = decode_extent(sample.shape, axis, &borrow(&slivers)).unwrap();
+                assert!(decoded == sample.data, "{geometry:?} {axis} {set:?}");
+            }
+            for index in all.iter().copied() {
+                for set in sets_of(&all, geometry.sliver_symbols(axis)) {
+                    rebuilds_from_symbols(&sample, axis, index, &set);
+                }
+            }
+        }
+    }
+}
+
+/// Data alone, parity as far as there is any, every second, and more than are needed.
+#[test]
+fn every_sliver_of_many_shards_is_rebuilt_from_every_kind_of_set() {
+    for geometry in geometries().filter(|geometry| (10..=31).contains(&geometry.shards())) {
+        let shards = geometry.shards();
+        let sample = Sample::new(geometry, geometry.rows() * geometry.columns() * 6 + 1, 31);
+        for axis in Axis::BOTH {
+            let need = geometry.sliver_symbols(axis);
+            let kinds: [Vec<u16>; 4] = [
+                (0..shards).take(need).collect(),
+                (0..shards).rev().take(need).collect(),
+                (0..shards).step_by(2).chain((1..shards).step_by(2)).take(need).collect(),
+                (0..shards).rev().collect(),
+            ];
+            for index in 0..shards {
+                for set in &kinds {
+                    rebuilds_from_symbols(&sample, axis, index, set);
+                }
             }
         }
     }

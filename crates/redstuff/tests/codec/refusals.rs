@@ -40,6 +40,62 @@ fn a_sliver_with_any_bit_changed_is_refused() {
     }
 }
 
+/// Every single bit of everything that is checked against a commitment.
+#[test]
+fn no_single_bit_of_a_small_blob_can_change() {
+    for shards in [4, 7] {
+        let geometry = Geometry::of_shards(shards).unwrap();
+        let sample = Sample::new(geometry, geometry.rows() * geometry.columns() * 4 - 1, 43);
+        let (shape, metadata) = (sample.shape, sample.extent.metadata());
+        let honest = metadata.encode();
+        for bytes in with_each_bit_changed(&honest) {
+            let refused = ExtentMetadata::parse_for(shape, metadata.stripe_ids(), &bytes);
+            assert!(matches!(refused, Err(MetadataError::WrongId { stripe: 0, .. })));
+        }
+        for axis in Axis::BOTH {
+            for index in 0..shards {
+                let sliver = sample.extent.sliver(axis, index).unwrap();
+                for bytes in with_each_bit_changed(&sliver) {
+                    let refused = verify_sliver(metadata, axis, index, Unverified::new(bytes));
+                    assert_eq!(refused, Err(SliverError::RootMismatch { axis, index, stripe: 0 }));
+                }
+                for target in 0..shards {
+                    no_bit_of_a_proven_symbol_can_change(&sample, (axis, index), &sliver, target);
+                }
+            }
+        }
+    }
+}
+
+fn no_bit_of_a_proven_symbol_can_change(
+    sample: &Sample,
+    (axis, index): (Axis, u16),
+    sliver: &[u8],
+    target: u16,
+) {
+    let (shape, metadata) = (sample.shape, sample.extent.metadata());
+    let symbol = crossing_symbols(shape, axis, sliver, &[target]).unwrap().remove(0);
+    let proofs = prove_symbols(shape, axis, sliver, target).unwrap();
+    let verify =
+        |symbol: &[u8], proofs: &[_]| verify_symbols(metadata, axis, index, target, symbol, proofs);
+    assert_eq!(verify(&symbol, &proofs), Ok(()));
+    for altered in with_each_bit_changed(&symbol) {
+        assert!(matches!(verify(&altered, &proofs), Err(SymbolError::RootMismatch { .. })));
+    }
+    for altered in with_each_bit_changed(&proofs[0].encode()) {
+        let altered = SymbolProof::decode(shape.geometry(), &altered).unwrap();
+        assert!(matches!(verify(&symbol, &[altered]), Err(SymbolError::RootMismatch { .. })));
+    }
+}
+
+fn with_each_bit_changed(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    (0..bytes.len() * 8).map(|bit| {
+        let mut altered = bytes.to_vec();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        altered
+    })
+}
+
 #[test]
 fn a_misshapen_sliver_is_refused() {
     let sample = sample();

@@ -37,6 +37,22 @@ impl Draw {
     }
 }
 
+/// All sets of `count` of the numbers.
+pub(crate) fn sets_of(numbers: &[u16], count: usize) -> Vec<Vec<u16>> {
+    match (count, numbers.split_first()) {
+        (0, _) => vec![Vec::new()],
+        (_, None) => Vec::new(),
+        (_, Some((first, rest))) => {
+            let mut with = sets_of(rest, count - 1);
+            for set in &mut with {
+                set.push(*first);
+            }
+            with.extend(sets_of(rest, count));
+            with
+        }
+    }
+}
+
 pub(crate) struct Sample {
     pub(crate) shape: ExtentShape,
     pub(crate) data: Vec<u8>,
