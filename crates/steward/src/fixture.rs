@@ -1,11 +1,13 @@
 //! Nodes and records for tests, from fixed seeds.
 
+pub(crate) mod fake_node;
+
 use std::time::Duration;
 
 use floe_api::report::{IdentityReport, Serving, ServingState};
 use floe_model::keys::{NodeKey, RegistrarKey};
 use floe_model::record::{Policy, possession_statement};
-use floe_model::{CommitteeId, Geometry, Incarnation, NodeName, SignedRecord, VolumeId};
+use floe_model::{CommitteeId, Geometry, Incarnation, Member, NodeName, SignedRecord, VolumeId};
 
 use crate::genesis::{GenesisConfig, GenesisNode, Keys, Observed};
 
@@ -32,6 +34,7 @@ pub(crate) fn config() -> GenesisConfig {
         incarnation: Incarnation(0),
         address: format!("{text}:7443"),
         zone: String::new(),
+        host: String::new(),
     };
     GenesisConfig {
         geometry: Geometry::of_shards(4).unwrap(),
@@ -72,4 +75,20 @@ pub(crate) fn accepted(node: &str, record: &SignedRecord) -> Observed {
 pub(crate) fn signed(record: floe_model::EpochRecord, operator: &RegistrarKey) -> SignedRecord {
     let signature = operator.sign(&SignedRecord::statement(&record));
     SignedRecord { record, key: operator.public(), signature }
+}
+
+/// The node as a record names it.
+pub(crate) fn accepting_member(node: &str) -> Member {
+    let report = report(node);
+    Member {
+        node: report.node,
+        incarnation: report.incarnation,
+        volume: report.volume,
+        address: format!("{node}:7443"),
+        zone: String::new(),
+        host: String::new(),
+        key: report.key,
+        possession: report.possession,
+        shards: Vec::new(),
+    }
 }

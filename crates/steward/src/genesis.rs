@@ -46,6 +46,8 @@ pub struct GenesisNode {
     pub address: String,
     /// Its zone, empty if it has none.
     pub zone: String,
+    /// The host it runs on, empty for one of its own.
+    pub host: String,
 }
 
 impl GenesisNode {

@@ -304,6 +304,7 @@ async fn begin(
         incarnation: node.config.incarnation,
         address: node.config.listen.to_string(),
         zone: String::new(),
+        host: String::new(),
     };
     let config = GenesisConfig {
         geometry: Geometry::of_shards(shards).unwrap(),

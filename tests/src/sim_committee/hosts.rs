@@ -86,6 +86,7 @@ pub(super) async fn steward(world: Arc<World>) -> turmoil::Result {
         incarnation: Incarnation(0),
         address: world.target(node).address,
         zone: String::new(),
+        host: String::new(),
     };
     let config = GenesisConfig {
         geometry: world.geometry(),

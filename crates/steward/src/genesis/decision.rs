@@ -179,7 +179,7 @@ fn member(
         volume: identity.volume,
         address: node.address.clone(),
         zone: node.zone.clone(),
-        host: String::new(),
+        host: node.host.clone(),
         key: identity.key,
         possession: identity.possession,
         shards,

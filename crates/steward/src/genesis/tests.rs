@@ -2,7 +2,7 @@
 
 mod over_http;
 
-use floe_model::{Acceptance, EpochRecord, RecordHash};
+use floe_model::{Acceptance, EpochRecord, Lineage, RecordHash};
 
 use super::rollout::commit;
 use super::*;
@@ -162,7 +162,10 @@ fn acceptances_worth_a_quorum_make_the_proof() {
     let gone = || Err("refused".to_owned());
     let three =
         answers(vec![("a", accept("a")), ("b", gone()), ("c", accept("c")), ("d", accept("d"))]);
-    assert_eq!(commit(&record, &three).unwrap().verify(&record), Ok(()));
+    assert_eq!(
+        commit(&record, &three).unwrap().verify(&record, &Lineage::of_genesis(&record)),
+        Ok(())
+    );
 
     let forged = Ok(Acceptance::sign(&record, name("d"), Incarnation(0), &node_key("z")));
     let copied = accept("a");
@@ -181,5 +184,8 @@ fn acceptances_worth_a_quorum_make_the_proof() {
     let forged = Ok(Acceptance::sign(&record, name("b"), Incarnation(0), &node_key("z")));
     let mut four = three;
     four.insert(name("b"), forged);
-    assert_eq!(commit(&record, &four).unwrap().verify(&record), Ok(()));
+    assert_eq!(
+        commit(&record, &four).unwrap().verify(&record, &Lineage::of_genesis(&record)),
+        Ok(())
+    );
 }
