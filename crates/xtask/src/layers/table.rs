@@ -119,6 +119,7 @@ pub(super) const CRATES: &[Rule] = &[
         must_not_contain: &[],
     },
     Rule { name: "floe", may_use: Uses::Anything, must_not_contain: &[] },
+    Rule { name: "models", may_use: Uses::Only(&[]), must_not_contain: &[] },
     Rule { name: "tests", may_use: Uses::Anything, must_not_contain: &[] },
     Rule {
         name: "xtask",

@@ -10,7 +10,7 @@ use super::Options;
 use super::report::Count;
 use crate::artefact::artefact;
 use crate::workspace::{Workspace, cargo};
-use crate::{layers, sizes, vectors};
+use crate::{instructions, layers, sizes, vectors};
 
 /// One family of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -29,6 +29,10 @@ pub(crate) enum Family {
     Doc,
     /// cases kept as data, bit for bit: the reference codec's and ours
     Conformance,
+    /// instructions of two cases of the codec, under valgrind
+    Instructions,
+    /// the model of the epochs' rules: every order of steps, as far as it goes
+    Models,
     /// real processes with the release binary
     Node,
     /// the same code in a deterministic simulation
@@ -77,6 +81,12 @@ impl Family {
                 steps(&mut [build, tests(workspace, options, "--doc")])
             }
             Self::Conformance => vectors::conform(workspace).map(|()| Ran::default()),
+            Self::Instructions => instructions::check(workspace).map(|()| Ran::default()),
+            Self::Models => {
+                let deep = if options.slow { " -- --deep" } else { "" };
+                let line = format!("run --release --locked -p floe-models{deep}");
+                steps(&mut [check(workspace, &line)])
+            }
             Self::Node => running_system(workspace, options, "node_", |command| {
                 command.env("FLOE_BIN", artefact(workspace)?);
                 Ok(())
