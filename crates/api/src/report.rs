@@ -107,6 +107,12 @@ pub struct RepairReport {
     pub restored_bytes_per_second: u64,
     /// Bytes read from peers per second, over the last minute.
     pub read_bytes_per_second: u64,
+    /// Leases that repair jobs hold.
+    #[serde(default)]
+    pub leases: u64,
+    /// How long what is missing will take at the rate of the last minute; `None` while nothing moves.
+    #[serde(default)]
+    pub eta_seconds: Option<u64>,
 }
 
 /// Room on the volume.
@@ -192,7 +198,7 @@ pub struct NodeReport {
     /// Room on its volume.
     pub capacity: CapacityReport,
     /// The end of its own feed.
-    #[serde(with = "position_text")]
+    #[serde(with = "optional_text")]
     pub feed_head: Option<FeedPosition>,
     /// How far it has read the others' feeds.
     #[serde(with = "cursors_text", default)]
@@ -204,23 +210,25 @@ pub struct NodeReport {
 
 json_message!(IdentityReport, NodeReport);
 
-/// A feed position as its text.
-pub(crate) mod position_text {
-    use floe_model::FeedPosition;
+/// A feed position, or what else has a text, as its text.
+pub(crate) mod optional_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     #[expect(clippy::ref_option, reason = "serde calls it with a reference to the field")]
-    pub(crate) fn serialize<S: Serializer>(
-        position: &Option<FeedPosition>,
+    pub(crate) fn serialize<T: Display, S: Serializer>(
+        value: &Option<T>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        position.map(|position| position.to_string()).serialize(serializer)
+        value.as_ref().map(ToString::to_string).serialize(serializer)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+    pub(crate) fn deserialize<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(
         deserializer: D,
-    ) -> Result<Option<FeedPosition>, D::Error> {
+    ) -> Result<Option<T>, D::Error> {
         let text: Option<String> = Option::deserialize(deserializer)?;
         text.map(|text| text.parse().map_err(D::Error::custom)).transpose()
     }

@@ -7,6 +7,9 @@ use floe_model::{Axis, Geometry};
 /// How long a missing primary waits for the secondaries that would rebuild it cheaply.
 pub const PRIMARY_WAIT_MILLIS: u64 = 60_000;
 
+/// A read margin up to here is a risk: everything that is missing of the extent comes back in one go.
+const SMALL_MARGIN: i32 = 1;
+
 /// Something that this node owes and does not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RepairItem<T> {
@@ -52,8 +55,6 @@ pub struct ExtentView {
     pub primaries: usize,
     /// S: the same of secondaries.
     pub secondaries: usize,
-    /// What S can still become: shards, this node's own included, that are not known lost.
-    pub most_secondaries: usize,
     /// A previous holder of the very sliver serves it.
     pub previous_holder: bool,
     /// Primaries of the extent that this node lacks.
@@ -78,10 +79,11 @@ pub enum Path {
 }
 
 /// The cheapest path that is open. Decoding is dearer but always open while the extent is readable,
-/// so repair cannot deadlock.
+/// so repair cannot deadlock. No shard counts as lost for ever: who replaces its volume fills it.
 pub fn path(view: &ExtentView) -> Path {
     let geometry = view.geometry;
-    let readable = read_margin(geometry, view.primaries, view.secondaries) >= 0;
+    let margin = read_margin(geometry, view.primaries, view.secondaries);
+    let readable = margin >= 0;
     if view.previous_holder {
         return Path::Slivers;
     }
@@ -98,9 +100,10 @@ pub fn path(view: &ExtentView) -> Path {
     if !readable {
         return Path::Wait;
     }
+    let may_wait = margin > SMALL_MARGIN && view.waited_millis < PRIMARY_WAIT_MILLIS;
     match view.axis {
         // The other nodes' secondaries are coming: they go first everywhere.
-        Axis::Primary if view.waited_millis < PRIMARY_WAIT_MILLIS => Path::Wait,
+        Axis::Primary if may_wait => Path::Wait,
         _ => Path::Decode,
     }
 }
@@ -108,13 +111,16 @@ pub fn path(view: &ExtentView) -> Path {
 /// Where the whole stripe is worth its price although symbols may do.
 fn must_decode(view: &ExtentView) -> bool {
     let geometry = view.geometry;
-    let at_risk = read_margin(geometry, view.primaries, view.secondaries) <= 1;
-    let secondaries_stay_few =
-        view.axis == Axis::Primary && view.most_secondaries <= geometry.columns();
+    // What this node itself is about to restore is no risk: else n = 4 would always decode.
+    let apart = read_margin(
+        geometry,
+        view.primaries + view.missing_primaries,
+        view.secondaries + view.missing_secondaries,
+    );
     let missing_symbols =
         view.missing_primaries * geometry.columns() + view.missing_secondaries * geometry.rows();
     let heavier = missing_symbols > geometry.rows() * geometry.columns();
-    at_risk || secondaries_stay_few || heavier
+    apart <= SMALL_MARGIN || heavier
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use floe_api::TlsIdentity;
 use floe_model::keys::RegistrarPublicKey;
@@ -17,6 +18,9 @@ pub struct Limits {
     pub repair_bytes_per_second: Option<u64>,
     /// Extents that are repaired side by side.
     pub repair_extents: usize,
+    /// How long nobody may hold a lease of what unfilled shards lack until the node restores it by
+    /// itself.
+    pub lease_patience: Duration,
     /// What may be read in a second from the change feed of one peer.
     pub pull_bytes_per_second: u64,
     /// What one answer of the change feed may hold.
@@ -32,6 +36,7 @@ impl Default for Limits {
             foreground_bytes: 128 << 20,
             repair_bytes_per_second: None,
             repair_extents: 2,
+            lease_patience: Duration::from_mins(2),
             pull_bytes_per_second: 4 << 20,
             feed_bytes: 1 << 20,
             connections: 1024,

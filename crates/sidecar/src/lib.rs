@@ -17,12 +17,14 @@
 //! | `router`, `routes` | the routes of `floe_api::ROUTES` |
 //! | `facts` | what decisions of `floe_plan::custody` are told |
 //! | `pull`, `rumours`, `vouching` | peers' change feeds, and what of them is believed |
-//! | `repair` | holes: symbols first, decoding where symbols do not do |
+//! | `repair` | what is missing is rebuilt, by the node itself or by jobs under leases |
 //! | `expiry` | what nobody certified goes away |
 //! | `metrics`, `probes` | what is seen from outside |
 
+mod ageing;
 mod config;
 mod cursors;
+mod digests;
 mod expiry;
 mod facts;
 mod gate;
@@ -35,6 +37,7 @@ mod repair;
 mod router;
 mod routes;
 mod rumours;
+mod running;
 mod sidecar;
 mod suspects;
 #[cfg(test)]
@@ -44,4 +47,5 @@ mod vouching;
 mod worker;
 
 pub use config::{Config, Limits};
+pub use repair::{RepairJob, RepairJobError, RepairSummary, run_repair_job};
 pub use sidecar::{Addresses, Sidecar, StartError};

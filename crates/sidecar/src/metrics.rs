@@ -25,16 +25,19 @@ pub(crate) enum RepairPath {
     Slivers,
     /// From the decoded extent.
     Decode,
+    /// Brought by a repair job under a lease.
+    Lease,
 }
 
 impl RepairPath {
-    const ALL: [Self; 3] = [Self::Symbols, Self::Slivers, Self::Decode];
+    const ALL: [Self; 4] = [Self::Symbols, Self::Slivers, Self::Decode, Self::Lease];
 
     const fn label(self) -> &'static str {
         match self {
             Self::Symbols => "symbols",
             Self::Slivers => "slivers",
             Self::Decode => "decode",
+            Self::Lease => "lease",
         }
     }
 }
@@ -59,6 +62,10 @@ pub(crate) struct Metrics {
     repair_bytes_restored: IntCounterVec,
     repair_overhead_bytes: IntCounter,
     repair_queue: IntGauge,
+    leases: IntGauge,
+    leases_given: IntCounter,
+    lease_bytes_read: IntCounter,
+    unfilled_bytes: IntGaugeVec,
     verification_failures: IntCounterVec,
     slivers: IntGaugeVec,
     blobs_owed: IntGauge,
@@ -92,6 +99,9 @@ pub(crate) struct Levels {
     pub(crate) feed_head: u64,
     pub(crate) serving: bool,
     pub(crate) corrupt_slivers: u64,
+    pub(crate) leases: u64,
+    pub(crate) unfilled_owed_bytes: u64,
+    pub(crate) unfilled_held_bytes: u64,
 }
 
 struct Maker(Registry);
@@ -158,6 +168,10 @@ impl Metrics {
             repair_bytes_restored: maker.counters("floe_node_repair_bytes_restored_total", "Bytes of slivers that repair restored", &["axis"])?,
             repair_overhead_bytes: maker.counter("floe_node_repair_overhead_bytes_total", "Bytes read for repair that are neither symbol nor sliver: proofs, metadata, manifests, headers")?,
             repair_queue: maker.gauge("floe_node_repair_queue_blobs", "Blobs that wait for repair")?,
+            leases: maker.gauge("floe_node_repair_leases", "Leases of repair work that jobs hold")?,
+            leases_given: maker.counter("floe_node_repair_leases_given_total", "Leases of repair work given to jobs")?,
+            lease_bytes_read: maker.counter("floe_node_repair_lease_bytes_read_total", "Bytes of symbols and slivers that jobs read from peers for this node, by their word")?,
+            unfilled_bytes: maker.gauges("floe_node_unfilled_bytes", "Bytes of slivers of certified blobs that unfilled shards owe, and those of them that they hold", &["state"])?,
             verification_failures: maker.counters("floe_node_verification_failures_total", "Bytes from a peer that failed their check", &["peer"])?,
             slivers: maker.gauges("floe_node_slivers", "Slivers of certified blobs that this node owes, and those of them it holds", &["state"])?,
             blobs_owed: maker.gauge("floe_node_blobs_owed", "Certified blobs whose slivers this node owes")?,
@@ -236,6 +250,16 @@ impl Metrics {
         self.repair_queue.set(i64::try_from(blobs).unwrap_or(i64::MAX));
     }
 
+    /// A lease was given.
+    pub(crate) fn lease_given(&self) {
+        self.leases_given.inc();
+    }
+
+    /// A job says that it read so much for this node.
+    pub(crate) fn lease_read(&self, bytes: u64) {
+        self.lease_bytes_read.inc_by(bytes);
+    }
+
     /// Bytes of a peer failed their check.
     pub(crate) fn verification_failed(&self, peer: &NodeName) {
         self.verification_failures.with_label_values(&[peer.as_str()]).inc();
@@ -257,6 +281,7 @@ impl Metrics {
             totals.restored_bytes += self.repair_bytes_restored.with_label_values(&[axis]).get();
             totals.read_bytes += self.repair_bytes_read.with_label_values(&[axis]).get();
         }
+        totals.read_bytes += self.lease_bytes_read.get();
         totals
     }
 
@@ -303,6 +328,9 @@ impl Metrics {
         set(&self.feed_head, levels.feed_head);
         set(&self.serving, u64::from(levels.serving));
         set(&self.corrupt_slivers, levels.corrupt_slivers);
+        set(&self.leases, levels.leases);
+        set(&self.unfilled_bytes.with_label_values(&["owed"]), levels.unfilled_owed_bytes);
+        set(&self.unfilled_bytes.with_label_values(&["held"]), levels.unfilled_held_bytes);
     }
 
     /// Everything in the text format of Prometheus.

@@ -2,34 +2,37 @@
 
 use std::collections::BTreeMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use floe_api::{ApiError, ErrorCode, NodeClient, Role, Target};
+use floe_api::{ApiError, EpochHint, ErrorCode, NodeClient, Role, Target};
 use floe_env::{Env, Work, compute};
 use floe_model::{
-    EpochRecord, FeedPosition, Geometry, Incarnation, NodeName, RecordHash, ShardIndex, Timestamp,
-    Unverified,
+    ClaimId,     EpochRecord, FeedPosition, Geometry, Incarnation, Member, RecordHash, ShardIndex,
+    SignedRecord, Timestamp, Unverified,
 };
-use floe_plan::custody::{AcceptedRecord, Refusal};
+use floe_plan::custody::{Refusal, ServedRecord};
 use floe_plan::epoch::Identity;
-use floe_store::{BlobKey, Entry, State, Store, StoreError, TransactError};
+use floe_store::{BlobKey, Entry, State, Store, StoreError, TransactError, Window};
 use tokio::sync::{Notify, watch};
 
+use crate::ageing::Ageing;
 use crate::config::Limits;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::refusal;
 use crate::repair::Repairs;
 use crate::rumours::Rumours;
+use crate::running::{Moment, Running};
 use crate::throttle::{Foreground, Reserved};
 
 /// Seconds after which a request may come again that found no room.
 const OVERLOADED_RETRY_SECONDS: u32 = 1;
 
-/// The epoch record that the node accepted, and this node's place in it.
-#[derive(Debug)]
+/// An epoch record as this node sees it: the one that it accepted last, or an older one under which
+/// uploads go on ([`Epoch::under`]).
+#[derive(Debug, Clone)]
 pub(crate) struct Epoch {
     pub(crate) hash: RecordHash,
     pub(crate) record: EpochRecord,
@@ -39,6 +42,16 @@ pub(crate) struct Epoch {
     pub(crate) position: usize,
     /// This node's shards.
     pub(crate) shards: Vec<ShardIndex>,
+    /// The record that the node had accepted last when this was looked at.
+    pub(crate) accepted: EpochHint,
+    /// When the node learnt that a record above this one is committed.
+    pub(crate) superseded: Option<Timestamp>,
+    /// The older records of the chain that are committed and name this very volume.
+    pub(crate) older: Vec<Arc<Self>>,
+    /// Records from the newest committed one up to, without, this one: their members are heard too.
+    pub(crate) uncertain: Vec<Arc<SignedRecord>>,
+    /// Members that may hold what an unfilled shard lacks, newest owner first.
+    pub(crate) previous: BTreeMap<ShardIndex, Vec<Member>>,
 }
 
 impl Epoch {
@@ -46,13 +59,20 @@ impl Epoch {
         self.record.geometry
     }
 
-    pub(crate) const fn accepted(&self) -> AcceptedRecord {
-        AcceptedRecord { number: self.record.number, hash: self.hash, committed: self.committed }
+    /// As decisions about uploads see it.
+    pub(crate) const fn served(&self) -> ServedRecord {
+        ServedRecord {
+            accepted: self.accepted.number,
+            hash: self.hash,
+            committed: self.committed,
+            superseded: self.superseded,
+        }
     }
 
-    /// Content released earlier than this is not owed any more.
-    pub(crate) const fn released_after(&self, now: Timestamp) -> Timestamp {
-        Timestamp(now.0.saturating_sub(self.record.policy.undelete_window_millis))
+    /// The view of the record that a request names; of this one if it is served no more, or never
+    /// was: decisions then refuse.
+    pub(crate) fn under(self: &Arc<Self>, named: &RecordHash) -> Arc<Self> {
+        Arc::clone(self.older.iter().find(|older| older.hash == *named).unwrap_or(self))
     }
 
     /// The other members, with their positions.
@@ -62,9 +82,11 @@ impl Epoch {
         others.map(|(at, member)| (at, Target::from(member)))
     }
 
-    /// Whether this is a member's certificate, of its volume of now.
+    /// Whether this is a member's certificate, of its volume of now. While the record is not known to
+    /// be committed, perhaps never is, those whom it replaces are members still.
     pub(crate) fn names(&self, node: &str, incarnation: Incarnation) -> bool {
-        let mut members = self.record.members.iter();
+        let records = self.uncertain.iter().map(|signed| &signed.record).chain([&self.record]);
+        let mut members = records.flat_map(|record| &record.members);
         members.any(|member| member.node.as_str() == node && member.incarnation == incarnation)
     }
 }
@@ -111,19 +133,30 @@ pub(crate) struct Signals {
     pub(crate) epoch: watch::Sender<Option<Arc<Epoch>>>,
     /// Why the process must end.
     pub(crate) failed: watch::Sender<Option<String>>,
-    /// When the last byte came for a key, since the start.
-    touched: Mutex<BTreeMap<BlobKey, Timestamp>>,
+    /// When the last byte came for a key, since the start, and under which claim.
+    touched: Mutex<BTreeMap<BlobKey, BTreeMap<ClaimId, Timestamp>>>,
+    pub(crate) running: Running,
     /// Turns true when everything is to stop.
     pub(crate) stop: watch::Receiver<bool>,
     pub(crate) rumours: Rumours,
+    pub(crate) ageing: Ageing,
+    /// A chain of epoch records is being fetched.
+    pub(crate) fetching: AtomicBool,
     started: Timestamp,
 }
 
 impl Signals {
-    pub(crate) fn new(started: Timestamp, stop: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        started: Timestamp,
+        running: Running,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
             stop,
+            running,
             rumours: Rumours::default(),
+            ageing: Ageing::default(),
+            fetching: AtomicBool::new(false),
             feed: FeedEnd::default(),
             epoch: watch::Sender::new(None),
             failed: watch::Sender::new(None),
@@ -132,15 +165,26 @@ impl Signals {
         }
     }
 
-    /// Bytes came for a key.
-    pub(crate) fn touch(&self, key: BlobKey, now: Timestamp) {
-        self.touched.lock().unwrap_or_else(PoisonError::into_inner).insert(key, now);
+    /// Bytes came for a key, or a claim was to be finished with what lies there.
+    pub(crate) fn touch(&self, key: BlobKey, claim: ClaimId, now: Timestamp) {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        touched.entry(key).or_default().insert(claim, now);
     }
 
-    /// When the last byte may have come for a key: before the start nobody took notes.
-    pub(crate) fn last_byte(&self, key: BlobKey) -> Timestamp {
+    /// When bytes came for a key the last time since the start, under a claim that is `open`.
+    pub(crate) fn touched(
+        &self,
+        key: BlobKey,
+        open: impl Fn(&ClaimId) -> bool,
+    ) -> Option<Timestamp> {
         let touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
-        touched.get(&key).copied().unwrap_or(self.started)
+        let of_key = touched.get(&key).into_iter().flatten();
+        of_key.filter(|(claim, _)| open(claim)).map(|(_, at)| *at).max()
+    }
+
+    /// The start of this process: before it nobody took notes.
+    pub(crate) const fn started(&self) -> Timestamp {
+        self.started
     }
 
     /// The key is gone.
@@ -175,6 +219,19 @@ impl Node {
     /// Time since some moment, for measuring and deadlines.
     pub(crate) fn monotonic(&self) -> Duration {
         self.env.clock.monotonic()
+    }
+
+    /// The moment at which something is stored.
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.now(), ran_millis: self.signals.running.millis(self.monotonic()) }
+    }
+
+    /// What is released is owed for so long.
+    pub(crate) fn window(&self, epoch: &Epoch) -> Window {
+        Window {
+            ran_millis: self.signals.running.millis(self.monotonic()),
+            undelete_millis: epoch.record.policy.undelete_window_millis,
+        }
     }
 
     /// The accepted record.
@@ -222,6 +279,25 @@ impl Node {
             TransactError::Refused(refused) => refused,
             TransactError::Store(error) => self.store_failed(&error),
         })
+    }
+
+    /// Decides under an epoch record and records the decision, in one step, in which the node has still
+    /// accepted the record that it had accepted when `epoch` was looked at. Without that a node would
+    /// promise something under an older record after it accepted a newer one, and after a new volume
+    /// has read its feed.
+    pub(crate) async fn transact_in<T, D>(&self, epoch: &Epoch, decide: D) -> Result<T, ApiError>
+    where
+        T: Send + 'static,
+        D: FnOnce(&State) -> Result<(Vec<Entry>, T), ApiError> + Send + 'static,
+    {
+        let accepted = epoch.accepted.hash;
+        self.transact(move |state| match state.accepted() {
+            Some((hash, newer)) if hash != accepted => {
+                Err(ApiError::need_epoch(newer.record.number))
+            }
+            _ => decide(state),
+        })
+        .await
     }
 
     /// Waits until everything written so far is on stable storage.
@@ -281,15 +357,6 @@ impl Node {
             let detail = "too many bytes are in flight on this node: come back later";
             ApiError::overloaded(detail, OVERLOADED_RETRY_SECONDS)
         })
-    }
-
-    /// A peer sent bytes that fail their check.
-    pub(crate) fn verification_failed(&self, peer: &NodeName, what: &str) {
-        tracing::warn!(%peer, what, "a peer's bytes fail their check");
-        self.metrics.verification_failed(peer);
-        let text = format!("node {peer} sent what does not verify: {what}");
-        self.metrics.worker_failed("repair", self.now(), &text);
-        self.repairs.suspects.lied(peer, self.monotonic());
     }
 }
 

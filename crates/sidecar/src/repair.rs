@@ -1,58 +1,106 @@
-//! Repair of holes: what this node owes and does not hold it rebuilds from its peers.
+//! Repair: what a node owes and does not hold is rebuilt from its peers.
+//!
+//! Two hands do it. The node itself repairs *holes*; what an unfilled shard lacks, a *deficit*, is
+//! leased to repair jobs, and the node turns to it when nobody has held a lease for a while.
+//!
+//! | module | what |
+//! |---|---|
+//! | `heal`, `symbols`, `decode`, `crossing` | rebuilding slivers of extents, path by path |
+//! | `context`, `survey`, `holders`, `post`, `tools` | who holds what, and asking for it |
+//! | `home` | where what is rebuilt goes: `volume` or, for a job, the node that gave the lease |
+//! | `queue`, `own` | the node's own hand |
+//! | `leases`, `deficit` | the leases that a node gives |
+//! | `job` | the other hand, in a process of its own |
 
 mod context;
 mod crossing;
 mod decode;
+mod deficit;
 mod heal;
+mod holders;
+mod home;
+mod job;
+mod leases;
+mod own;
+mod post;
 mod queue;
 mod survey;
 mod symbols;
+mod tools;
+mod volume;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use floe_api::ApiError;
-use floe_env::{BoxFuture, Work};
-use floe_model::BlobId;
+use floe_api::{ApiError, NodeClient};
+use floe_env::{BoxFuture, Env, Work};
+use floe_model::{BlobId, BootId, ShardIndex};
+use floe_store::BlobKey;
+use futures::StreamExt as _;
 use tokio::sync::Notify;
 
+use crate::config::Limits;
+use crate::metrics::Metrics;
 use crate::node::{Epoch, Node};
-use crate::suspects::Suspects;
-use crate::throttle::ByteRate;
 use crate::worker::{Step, Worker};
-use heal::Outcome;
-use queue::Queue;
+pub(crate) use context::{Context, parse as parse_metadata};
+pub(crate) use deficit::{Grant, deficit_of, work};
+pub(crate) use holders::Holders;
+pub(crate) use home::Rebuilt;
+pub use job::{RepairJob, RepairJobError, RepairSummary, run_repair_job};
+pub(crate) use leases::{Leases, TTL as LEASE_TTL};
+use own::Outcome;
+pub(crate) use own::settle;
+use queue::{Queue, Wanted};
+pub(crate) use tools::Tools;
+pub(crate) use volume::open as open_home;
 
 /// How often everything owed is looked through, whatever was heard.
 const LOOK_EVERY: Duration = Duration::from_mins(10);
 /// How long the worker rests when nothing waits; it is woken by what comes.
-const REST: Duration = Duration::from_mins(1);
-/// The span over which rates are shown.
-const RATE_SPAN: Duration = Duration::from_mins(1);
+const REST: Duration = Duration::from_secs(30);
+/// Blobs that are worked on in one step, and bytes of them.
+const BLOBS_PER_STEP: usize = 64;
+const BYTES_PER_STEP: u64 = 32 << 20;
 
-/// What waits for repair, and what repair knows of peers.
+/// What waits for repair, what is leased to others, and what repair works with.
 pub(crate) struct Repairs {
     queue: Mutex<Queue>,
     pub(crate) wake: Arc<Notify>,
-    pub(crate) rate: ByteRate,
-    pub(crate) suspects: Suspects,
-    done: Mutex<queue::Window>,
+    pub(crate) tools: Arc<Tools>,
+    pub(crate) leases: Leases,
+    lease_patience: Duration,
+    /// The blob into which slivers came last under a lease.
+    pub(crate) brought_last: Mutex<Option<(BlobKey, Arc<Context>)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Repairs {
     /// Nothing waits; everything owed is to be looked through.
-    pub(crate) fn new(bytes_per_second: Option<u64>) -> Self {
+    pub(crate) fn new(
+        env: &Env,
+        limits: &Limits,
+        peers: NodeClient,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let bounds = (limits.repair_bytes_per_second, limits.repair_extents);
+        let boot = BootId(env.random.bytes());
         Self {
             queue: Mutex::new(Queue::default()),
             wake: Arc::new(Notify::new()),
-            rate: ByteRate::new(bytes_per_second),
-            suspects: Suspects::default(),
-            done: Mutex::new(queue::Window::new(RATE_SPAN)),
+            tools: Arc::new(Tools::new(env, peers, metrics, bounds)),
+            leases: Leases::new(boot, env.clock.monotonic()),
+            lease_patience: limits.lease_patience,
+            brought_last: Mutex::default(),
         }
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 
     /// A blob lacks something here; `waited_for` if a client waits.
@@ -78,19 +126,21 @@ impl Repairs {
         self.queue().bytes()
     }
 
-    /// Bytes {restored, read} per second over the last minute.
-    pub(crate) fn rates(&self, now: Duration) -> (u64, u64) {
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).rates(now)
-    }
-
-    fn note(&self, now: Duration, restored: usize, read: usize) {
-        let mut done = self.done.lock().unwrap_or_else(PoisonError::into_inner);
-        done.add(now, restored as u64, read as u64);
+    /// The shards whose slivers the node restores by itself now: a deficit only when nobody has held
+    /// a lease for a while.
+    fn shards(&self, epoch: &Epoch, now: Duration) -> Vec<ShardIndex> {
+        let alone = self.leases.idle(now).is_some_and(|idle| idle >= self.lease_patience);
+        let mine = |shard: &&ShardIndex| alone || !epoch.record.unfilled.contains(shard);
+        epoch.shards.iter().filter(mine).copied().collect()
     }
 }
 
-/// Repairs one blob's next extents at a time.
-pub(crate) struct Repair(pub(crate) Arc<Node>);
+/// Repairs the blobs whose turn it is, some at a time.
+pub(crate) struct Repair {
+    node: Arc<Node>,
+    /// The shards for which everything was looked through last.
+    looked_for: Vec<ShardIndex>,
+}
 
 impl Worker for Repair {
     fn name(&self) -> &'static str {
@@ -98,54 +148,126 @@ impl Worker for Repair {
     }
 
     fn step(&mut self) -> BoxFuture<'_, Result<Step, String>> {
-        Box::pin(async { step(&self.0).await.map_err(|error| error.to_string()) })
+        Box::pin(async { self.step_now().await.map_err(|error| error.to_string()) })
     }
 }
 
-async fn step(node: &Arc<Node>) -> Result<Step, ApiError> {
-    let Some(epoch) = node.signals.epoch.borrow().clone() else { return Ok(Step::Idle(REST)) };
-    if node.gate.refused().is_some() {
-        return Ok(Step::Idle(REST));
+impl Repair {
+    /// For this node.
+    pub(crate) const fn new(node: Arc<Node>) -> Self {
+        Self { node, looked_for: Vec::new() }
     }
-    let now = node.monotonic();
-    if node.repairs.queue().look_due(now) {
-        look_through(node, &epoch).await?;
-        node.repairs.queue().look_at = Some(now + LOOK_EVERY);
+
+    async fn step_now(&mut self) -> Result<Step, ApiError> {
+        let node = Arc::clone(&self.node);
+        let Some(epoch) = node.signals.epoch.borrow().clone() else { return Ok(Step::Idle(REST)) };
+        if node.gate.refused().is_some() {
+            return Ok(Step::Idle(REST));
+        }
+        let (repairs, now) = (&node.repairs, node.monotonic());
+        let brought = repairs.leases.take_brought(now);
+        if !brought.is_empty() {
+            settle(&node, &epoch, &brought).await?;
+        }
+        let mine = repairs.shards(&epoch, now);
+        if repairs.queue().look_due(now) || mine != self.looked_for {
+            look_through(&node, &epoch, &mine).await?;
+            repairs.queue().look_at = Some(now + LOOK_EVERY);
+            self.looked_for.clone_from(&mine);
+        }
+        if let Some(wait) = repairs.tools.rate.wait(now) {
+            return Ok(Step::Throttled(wait));
+        }
+        let next = repairs.queue().next(now, (BLOBS_PER_STEP, BYTES_PER_STEP));
+        node.metrics.repair_queued(repairs.queue().len());
+        let next = match next {
+            Ok(next) => next,
+            Err(wait) => return Ok(Step::Idle(wait.unwrap_or(REST).min(REST))),
+        };
+        turns(&node, &epoch, &mine, next).await?;
+        node.metrics.repair_queued(repairs.queue().len());
+        Ok(Step::Busy)
     }
-    if let Some(wait) = node.repairs.rate.wait(now) {
-        return Ok(Step::Throttled(wait));
-    }
-    let next = node.repairs.queue().next(now);
-    node.metrics.repair_queued(node.repairs.queue().len());
-    let (blob, wanted) = match next {
-        Ok(next) => next,
-        Err(wait) => return Ok(Step::Idle(wait.unwrap_or(REST).min(REST))),
-    };
-    let outcome = heal::blob(node, &epoch, blob, &wanted).await;
-    let now = node.monotonic();
-    match outcome {
-        Ok(Outcome::Whole | Outcome::Unwanted) => node.repairs.queue().done(&blob),
-        Ok(Outcome::Progress { margin }) => node.repairs.queue().progress(&blob, margin),
-        Ok(Outcome::Waiting { margin }) => node.repairs.queue().failed(&blob, margin, now),
-        Err(error) => {
-            node.repairs.queue().failed(&blob, None, now);
-            return Err(error);
+}
+
+/// One turn for each of these blobs, side by side as far as there is room.
+async fn turns(
+    node: &Arc<Node>,
+    epoch: &Arc<Epoch>,
+    mine: &[ShardIndex],
+    next: Vec<(BlobId, Wanted)>,
+) -> Result<(), ApiError> {
+    let holders = holders_of(epoch);
+    let (working, leased) = Working::begin(node, next.iter().map(|(blob, _)| *blob).collect());
+    let turns = next.into_iter().map(|(blob, wanted)| {
+        let (holders, leased) = (&holders, leased.contains(&blob));
+        // Whoever waits for a blob waits for all of it, but for what others bring.
+        let shards = if wanted.waited_for && !leased { &epoch.shards } else { mine };
+        async move {
+            let _room = node.repairs.tools.room(wanted.length).await;
+            let outcome = own::blob(node, (epoch, holders), (blob, &wanted), shards).await;
+            (blob, wanted, leased, outcome)
+        }
+    });
+    let mut turns = futures::stream::iter(turns).buffer_unordered(BLOBS_PER_STEP);
+    let mut failed = None;
+    while let Some((blob, wanted, leased, outcome)) = turns.next().await {
+        let now = node.monotonic();
+        let mut queue = node.repairs.queue();
+        match outcome {
+            Ok(Outcome::Whole) if wanted.waited_for && leased => {
+                queue.failed(&blob, None, now);
+            }
+            Ok(Outcome::Whole | Outcome::Unwanted) => queue.done(&blob),
+            Ok(Outcome::Progress { margin }) => queue.progress(&blob, margin),
+            Ok(Outcome::Waiting { margin }) => queue.failed(&blob, margin, now),
+            Err(error) => {
+                queue.failed(&blob, None, now);
+                failed.get_or_insert(error);
+            }
         }
     }
-    node.metrics.repair_queued(node.repairs.queue().len());
-    Ok(Step::Busy)
+    drop(working);
+    failed.map_or(Ok(()), Err)
 }
 
-/// Queues every owed blob that lacks something.
-async fn look_through(node: &Arc<Node>, epoch: &Arc<Epoch>) -> Result<(), ApiError> {
-    let (of, released_after) = (Arc::clone(epoch), epoch.released_after(node.now()));
+/// The blobs that the node's own hand works on, as long as it does.
+struct Working<'a>(&'a Node);
+
+impl<'a> Working<'a> {
+    /// With those of the blobs that are leased.
+    fn begin(node: &'a Node, blobs: BTreeSet<BlobId>) -> (Self, BTreeSet<BlobId>) {
+        let leased = node.repairs.leases.own_hand(blobs, node.monotonic());
+        (Self(node), leased)
+    }
+}
+
+impl Drop for Working<'_> {
+    fn drop(&mut self) {
+        self.0.repairs.leases.own_hand(BTreeSet::new(), self.0.monotonic());
+    }
+}
+
+/// Who may hold what, as this node sees it.
+pub(crate) fn holders_of(epoch: &Epoch) -> Arc<Holders> {
+    Arc::new(Holders::new(&epoch.record, Some(epoch.position), &epoch.previous))
+}
+
+/// Queues every owed blob that lacks something on these shards.
+async fn look_through(
+    node: &Arc<Node>,
+    epoch: &Arc<Epoch>,
+    shards: &[ShardIndex],
+) -> Result<(), ApiError> {
+    let (geometry, shards) = (epoch.geometry(), shards.to_vec());
+    let window = node.window(epoch);
     let lacking = node.with_store(Work::Repair, move |store| {
         Ok(store.read(|state| {
             let lacks = |blob: &floe_store::Owed| {
                 state.frozen(&blob.blob).is_none()
-                    && !state.holds_all(&blob.blob, of.geometry(), &of.shards)
+                    && !state.holds_all(&blob.blob, geometry, &shards)
             };
-            state.owed(released_after).filter(lacks).collect::<Vec<_>>()
+            state.owed(window).filter(lacks).collect::<Vec<_>>()
         }))
     });
     let lacking = lacking.await?;

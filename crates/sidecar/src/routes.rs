@@ -26,7 +26,9 @@ use crate::node::Node;
 pub(crate) use claims::{
     Checked as CheckedClaim, check as check_claim, check_release, keep as keep_claim, keep_release,
 };
-pub(crate) use epoch::{announce, identity_of, known as known_chain, take as take_chain};
+pub(crate) use epoch::{
+    announce, fetch as fetch_chain, heard as epoch_heard, identity_of, known as known_chain,
+};
 pub(crate) use extent::record as record_extent;
 pub(crate) use finish::{CheckedKey, check_extents};
 pub(crate) use identity::serving;
@@ -58,7 +60,7 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Byte
     match call {
         Call::Identity => identity::identity(node).await,
         Call::Report => report::report(node).await,
-        Call::Epoch => epoch::chain(node).await,
+        Call::Epoch { after } => epoch::chain(node, after).await,
         Call::PushEpoch => epoch::push(node, parse(body)?).await,
         Call::OpenUpload { upload } => uploads::open(node, upload, parse(body)?).await,
         Call::PutExtent { upload, extent } => {
@@ -70,11 +72,15 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Byte
         }
         Call::PutRelease { claim } => claims::put_release(node, claim, parse(body)?).await,
         Call::Close { claim } => claims::close(node, claim).await,
-        Call::Resolve { namespace_uid, name } => catalog::resolve(node, namespace_uid, name).await,
+        Call::Resolve { namespace_uid, name, released } => {
+            catalog::resolve(node, namespace_uid, name, released).await
+        }
         Call::List { namespace_uid, after, limit } => {
             catalog::list(node, namespace_uid, after, limit).await
         }
         Call::Changes { after, wait_millis } => catalog::changes(node, after, wait_millis).await,
+        Call::Digests => catalog::digests(node).await,
+        Call::Bucket { bucket, after } => catalog::bucket(node, bucket, after).await,
         Call::Cursor { node: of } => catalog::cursor(node, of).await,
         Call::Manifest { blob } => blobs::manifest(node, blob).await,
         Call::Metadata { blob, extent } => blobs::metadata(node, blob, extent).await,
@@ -86,8 +92,11 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Byte
             symbols::symbols(node, peer.role, (blob, extent), parse(body)?).await
         }
         Call::Batch => batch::batch(node, peer.role, parse(body)?).await,
-        Call::Lease | Call::RenewLease { .. } | Call::EndLease { .. } | Call::PutRepaired { .. } => {
-            leases::later()
+        Call::Lease => leases::lease(node).await,
+        Call::RenewLease { lease, boot } => leases::renew(node, (lease, boot), parse(body)?).await,
+        Call::EndLease { lease, boot } => leases::end(node, (lease, boot)).await,
+        Call::PutRepaired { lease, boot, blob, extent } => {
+            leases::put(node, (lease, boot), (blob, extent), parse(body)?).await
         }
     }
 }

@@ -10,18 +10,20 @@ use axum::body::Body;
 use floe_api::server::{self, Security};
 use floe_api::{ApiError, NodeClient, TlsError, TransportLimits};
 use floe_env::{BoxFuture, Env, Listener, Task, Work, compute};
-use floe_store::{Expected, OpenError, Store};
+use floe_store::{Expected, OpenError, State, Store};
 use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{Notify, watch};
 
 use crate::config::Config;
 use crate::cursors::Cursors;
+use crate::digests::DigestWorker;
 use crate::expiry::ExpiryWorker;
 use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::node::{Node, Signals};
 use crate::repair::{Repair, Repairs};
+use crate::running::Running;
 use crate::throttle::Foreground;
 use crate::worker::{Runner, stopped};
 use crate::{probes, pull, router, routes};
@@ -193,17 +195,20 @@ fn node(
     let metrics = Metrics::new().map_err(|error| StartError::Other(error.to_string()))?;
     let metrics = Arc::new(metrics);
     let limits = config.limits;
+    let started = floe_model::Timestamp(env.clock.unix_millis());
+    let running = Running::new(store.read(State::ran_millis), env.clock.monotonic());
+    let peers = NodeClient::new(env, &config.tls, TransportLimits::default())?;
     Ok(Node {
         me: routes::identity_of(&store, config.operator),
         limits,
         store: Arc::new(store),
-        peers: NodeClient::new(env, &config.tls, TransportLimits::default())?,
+        repairs: Repairs::new(env, &limits, peers.clone(), Arc::clone(&metrics)),
+        peers,
         foreground: Foreground::new(limits.foreground_bytes, Arc::clone(&metrics)),
         background: Foreground::new(limits.foreground_bytes / 2, Arc::clone(&metrics)),
         metrics,
-        repairs: Repairs::new(limits.repair_bytes_per_second),
         gate: Gate::default(),
-        signals: Signals::new(floe_model::Timestamp(env.clock.unix_millis()), stop),
+        signals: Signals::new(started, running, stop),
         env: env.clone(),
     })
 }
@@ -215,8 +220,9 @@ fn workers(node: &Arc<Node>, stop: watch::Receiver<bool>) -> Vec<Task> {
     let unwoken = || Arc::new(Notify::new());
     vec![
         spawn("cursors", Box::pin(runner.clone().run(Cursors(Arc::clone(node)), unwoken()))),
-        spawn("repair", Box::pin(runner.clone().run(Repair(Arc::clone(node)), wake))),
+        spawn("repair", Box::pin(runner.clone().run(Repair::new(Arc::clone(node)), wake))),
         spawn("expiry", Box::pin(runner.clone().run(ExpiryWorker(Arc::clone(node)), unwoken()))),
+        spawn("digests", Box::pin(runner.clone().run(DigestWorker::new(Arc::clone(node)), unwoken()))),
         spawn("pull-supervisor", Box::pin(pull::supervise(Arc::clone(node), runner))),
     ]
 }

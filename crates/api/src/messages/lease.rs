@@ -21,8 +21,8 @@ pub struct Lease {
     pub shards: Vec<ShardIndex>,
     /// The work, by rising blob; empty if there is none to give.
     pub blobs: Vec<LeasedBlob>,
-    /// Slivers that all unfilled shards of the node lack now, leased or not.
-    pub deficit_slivers: u64,
+    /// More is missing, that others hold or work on, or that did not fit: ask again.
+    pub others: bool,
 }
 
 /// A blob of which a lease's holder is to bring slivers.

@@ -41,7 +41,6 @@ fn view(axis: Axis) -> ExtentView {
         axis,
         primaries: 9,
         secondaries: 9,
-        most_secondaries: 10,
         previous_holder: false,
         missing_primaries: 1,
         missing_secondaries: 1,
@@ -66,13 +65,21 @@ fn the_cheapest_open_path() {
         ("waited almost long enough", ExtentView { waited_millis: 59_999, ..few }, Path::Wait),
         ("waited long enough", ExtentView { waited_millis: 60_000, ..few }, Path::Decode),
         ("just enough secondaries", ExtentView { secondaries: 7, ..primary }, Path::Symbols),
-        ("secondaries stay few", ExtentView { most_secondaries: 7, ..primary }, Path::Decode),
-        ("secondaries stay few", ExtentView { most_secondaries: 7, ..secondary }, Path::Symbols),
         ("margin 2", ExtentView { primaries: 6, secondaries: 6, ..secondary }, Path::Symbols),
-        ("margin 1", ExtentView { primaries: 5, secondaries: 6, ..secondary }, Path::Decode),
+        ("margin 1, 2 with our own", ExtentView { primaries: 5, ..secondary }, Path::Symbols),
         (
-            "margin 1, by secondaries",
-            ExtentView { primaries: 3, secondaries: 8, ..secondary },
+            "margin 0, 1 with our own",
+            ExtentView { primaries: 4, secondaries: 6, ..secondary },
+            Path::Decode,
+        ),
+        (
+            "the same, by secondaries",
+            ExtentView { primaries: 2, secondaries: 7, ..secondary },
+            Path::Decode,
+        ),
+        (
+            "margin 1: secondaries are not waited for",
+            ExtentView { primaries: 5, ..few },
             Path::Decode,
         ),
         ("unreadable", ExtentView { primaries: 3, secondaries: 6, ..secondary }, Path::Wait),
@@ -103,6 +110,18 @@ fn the_cheapest_open_path() {
     }
 }
 
+/// n = 4: 2 primaries or 3 secondaries decode.
+#[test]
+fn four_nodes_heal_one_by_symbols_and_two_by_decoding() {
+    for axis in Axis::BOTH {
+        let geometry = Geometry::of_shards(4).unwrap();
+        let one_away = ExtentView { geometry, primaries: 3, secondaries: 3, ..view(axis) };
+        assert_eq!(path(&one_away), Path::Symbols);
+        let two_away = ExtentView { primaries: 2, secondaries: 2, ..one_away };
+        assert_eq!(path(&two_away), Path::Decode);
+    }
+}
+
 proptest! {
     #[test]
     fn whatever_is_readable_is_repaired_in_the_end(
@@ -120,7 +139,6 @@ proptest! {
             axis: if primary { Axis::Primary } else { Axis::Secondary },
             primaries,
             secondaries,
-            most_secondaries: n,
             previous_holder: false,
             missing_primaries: missing,
             missing_secondaries: missing,

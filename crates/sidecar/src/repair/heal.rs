@@ -1,287 +1,236 @@
-//! Healing one blob, some extents at a time, each sliver by the cheapest path that is open.
+//! Healing extents of one blob, each sliver by the cheapest path that is open.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use floe_api::{ApiError, Span};
-use floe_env::Work;
-use floe_model::{Axis, BlobId, ExtentIndex, PairIndex};
+use floe_model::{Axis, ExtentIndex};
 use floe_plan::repair::{ExtentView, Path, path, read_margin};
-use floe_redstuff::{ExtentMetadata, ExtentSliver, Verified};
-use floe_store::Entry;
+use floe_redstuff::{ExtentMetadata, Verified};
 use futures::StreamExt as _;
 use futures::future::join_all;
 
-use super::context::{Context, answers, heard, is_wanted};
-use super::decode::Rebuilt;
-use super::queue::Wanted;
-use super::survey::{Survey, own_pairs};
+use super::context::Context;
+use super::holders::pairs_of;
+use super::home::{Look, Place, Rebuilt};
+use super::survey::Survey;
 use super::{decode, symbols};
-use crate::metrics::RepairPath;
-use crate::node::{Epoch, Node};
 
 /// Extents that are worked on in one turn.
-const EXTENTS_PER_TURN: usize = 16;
+pub(super) const EXTENTS_PER_TURN: usize = 16;
 /// Extents over which those may lie scattered: peers name all that they hold in between.
-const EXTENTS_PER_SURVEY: u32 = 1024;
+pub(super) const EXTENTS_PER_SURVEY: u32 = 1024;
 
-/// What a turn came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// Nothing is missing.
-    Whole,
-    /// Nobody wants the blob here any more, or it is frozen.
-    Unwanted,
-    /// Something was restored.
-    Progress {
-        /// The lowest read margin seen.
-        margin: i32,
-    },
-    /// Nothing could be restored now.
-    Waiting {
-        /// The lowest read margin seen, if any was.
-        margin: Option<i32>,
-    },
+/// What became of extents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    /// Slivers that are back.
+    pub(super) restored: usize,
+    /// The lowest read margin seen, if any was.
+    pub(super) margin: Option<i32>,
+    /// The blob is inconsistent.
+    pub(super) frozen: bool,
 }
 
-/// How a sliver's repair ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+impl Tally {
+    fn add(&mut self, other: &Self) {
+        self.restored += other.restored;
+        self.frozen |= other.frozen;
+        self.margin = match (self.margin, other.margin) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+    }
+}
+
+/// How slivers' repair ended.
 pub(super) enum Restored {
-    /// It is there.
-    Yes,
-    /// Not now.
-    No,
+    /// These are back; none, if that is not possible now.
+    Yes(Vec<Rebuilt>),
     /// The blob is inconsistent, and frozen now.
     Frozen,
 }
 
-/// One extent and what is missing of it.
+impl Restored {
+    const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Yes(slivers) if slivers.is_empty())
+    }
+}
+
+/// One extent of which something is missing.
 pub(super) struct Hole {
     pub(super) extent: ExtentIndex,
     pub(super) metadata: Arc<Verified<ExtentMetadata>>,
     pub(super) survey: Survey,
-    pub(super) missing: Vec<(PairIndex, Axis)>,
+    pub(super) missing: Vec<Place>,
 }
 
-/// One turn for one blob.
-pub(super) async fn blob(
-    node: &Arc<Node>,
-    epoch: &Arc<Epoch>,
-    blob: BlobId,
-    wanted: &Wanted,
-) -> Result<Outcome, ApiError> {
-    let still = node.read(move |state| state.frozen(&blob).is_none() && is_wanted(state, &blob));
-    if !still.await? {
-        return Ok(Outcome::Unwanted);
+/// Restores what can be restored now of some extents of a blob; they lie within
+/// [`EXTENTS_PER_SURVEY`]. `waited_millis` is how long they waited.
+pub(super) async fn extents(
+    context: &Context,
+    extents: &[ExtentIndex],
+    waited_millis: u64,
+) -> Result<Tally, ApiError> {
+    let surveys = survey(context, extents).await;
+    let turns = surveys
+        .into_iter()
+        .map(|(extent, survey)| async move { turn(context, extent, survey, waited_millis).await });
+    let mut turns = futures::stream::iter(turns).buffered(context.tools.extents);
+    let mut sum = Tally::default();
+    while let Some(tally) = turns.next().await {
+        sum.add(&tally?);
+        if sum.frozen {
+            break;
+        }
     }
-    let Some(context) = Context::open(node, epoch, (blob, wanted.length)).await? else {
-        return Ok(Outcome::Waiting { margin: None });
-    };
-    let lacking = lacking(&context).await?;
-    if lacking.is_empty() {
-        settle(&context).await?;
-        return Ok(Outcome::Whole);
-    }
-    let surveys = survey(&context, &lacking).await;
-    let waited = node.monotonic().saturating_sub(wanted.since.unwrap_or_default());
-    let waited_millis = if wanted.waited_for {
-        u64::MAX
-    } else {
-        u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
-    };
-    let turns = surveys.into_iter().map(|(extent, survey)| {
-        let context = &context;
-        async move { extent_turn(context, extent, survey, waited_millis).await }
-    });
-    let side_by_side = node.limits.repair_extents.max(1);
-    let results: Vec<_> = futures::stream::iter(turns).buffered(side_by_side).collect().await;
-    let mut restored = 0;
-    let mut lowest: Option<i32> = None;
-    for result in results {
-        let (count, margin) = result?;
-        restored += count;
-        lowest = Some(lowest.map_or(margin, |known| known.min(margin)));
-    }
-    Ok(match lowest {
-        Some(margin) if restored > 0 => Outcome::Progress { margin },
-        margin => Outcome::Waiting { margin },
-    })
-}
-
-/// The next extents of which something is missing.
-async fn lacking(context: &Context) -> Result<Vec<ExtentIndex>, ApiError> {
-    let (key, epoch) = (context.key, Arc::clone(&context.epoch));
-    let look = move |state: &floe_store::State| {
-        let under = state.key(key);
-        let missing = under.into_iter().flat_map(|it| it.missing(epoch.geometry(), &epoch.shards));
-        let extents = missing.map(|missing| missing.extent).take(EXTENTS_PER_TURN);
-        let extents: Vec<ExtentIndex> = extents.collect();
-        let first = extents.first().map_or(0, |first| first.0);
-        let is_near = |extent: &ExtentIndex| extent.0 - first < EXTENTS_PER_SURVEY;
-        extents.into_iter().filter(is_near).collect()
-    };
-    context.node.read(look).await
-}
-
-/// Everything is here: make that durable, so that the next start need not check it.
-async fn settle(context: &Context) -> Result<(), ApiError> {
-    context.node.sync().await?;
-    let (key, epoch, blob) = (context.key, Arc::clone(&context.epoch), context.blob);
-    let mark = move |state: &floe_store::State| {
-        let whole = state.holds_all(&blob, epoch.geometry(), &epoch.shards);
-        let stable = state.key(key).is_none_or(floe_store::KeyState::is_stable);
-        let entry = (whole && !stable).then_some(Entry::Stable { key });
-        Ok((entry.into_iter().collect(), ()))
-    };
-    context.node.transact(mark).await
+    Ok(sum)
 }
 
 /// What peers hold of these extents.
 async fn survey(context: &Context, extents: &[ExtentIndex]) -> BTreeMap<ExtentIndex, Survey> {
-    let mut surveys: BTreeMap<ExtentIndex, Survey> =
-        extents.iter().map(|extent| (*extent, Survey::default())).collect();
+    let Context { tools, holders, .. } = context;
+    let nothing = |extent: &ExtentIndex| (*extent, Survey::new(holders.own()));
+    let mut surveys: BTreeMap<ExtentIndex, Survey> = extents.iter().map(nothing).collect();
     let (Some(first), Some(last)) = (extents.first(), extents.last()) else { return surveys };
-    let span = Span { first: first.0, count: last.0 - first.0 + 1 };
-    let node = &context.node;
-    let asked = context.targets.iter().filter(|(_, target)| answers(node, target));
-    let asks = asked.map(|(member, target)| async move {
-        let answer = node.peers.holdings(target, context.blob, span).await;
-        heard(node, target, answer.map(|it| it.value)).map(|holdings| (*member, holdings))
+    let span = Span { first: first.0, count: (last.0 - first.0).saturating_add(1) };
+    let asked = holders.peers().filter(|(_, target)| tools.answers(target));
+    let asks = asked.map(|(number, target)| async move {
+        let answer = tools.peers.holdings(target, context.blob, span).await;
+        tools.heard(target, answer).map(|holdings| (number, holdings))
     });
-    for (member, holdings) in join_all(asks).await.into_iter().flatten() {
+    for (number, holdings) in join_all(asks).await.into_iter().flatten() {
         for held in holdings.extents {
             let Some(survey) = surveys.get_mut(&held.extent) else { continue };
             let Some(first) = context.manifest.stripe_ids(held.extent).first() else { continue };
-            let of = |axis, pairs: Vec<PairIndex>| pairs.into_iter().map(move |pair| (axis, pair));
-            let pairs = of(Axis::Primary, held.primary).chain(of(Axis::Secondary, held.secondary));
-            for place in pairs {
-                survey.held(&context.epoch.record, first, member, place);
+            let primaries = held.primary.into_iter().map(|pair| (Axis::Primary, pair));
+            let secondaries = held.secondary.into_iter().map(|pair| (Axis::Secondary, pair));
+            for place in primaries.chain(secondaries) {
+                survey.held(holders, first, number, place);
             }
         }
     }
     surveys
 }
 
-/// What this node lacks of an extent, secondaries first, and what it holds of each axis.
-async fn own(
-    context: &Context,
-    extent: ExtentIndex,
-) -> Result<(Vec<(PairIndex, Axis)>, usize, usize), ApiError> {
-    let (key, epoch) = (context.key, Arc::clone(&context.epoch));
-    let look = move |state: &floe_store::State| {
-        let known = state.key(key).and_then(|under| under.extent(extent))?;
-        let count = |axis| known.held().filter(|(_, held)| *held == axis).count();
-        Some((known.missing(&epoch.shards), count(Axis::Primary), count(Axis::Secondary)))
+/// What is missing at home and what can be read there.
+async fn look(context: &Context, extent: ExtentIndex) -> Result<Look, ApiError> {
+    if let Some(look) = context.home.look(extent).await? {
+        return Ok(look);
+    }
+    let Some(first) = context.manifest.stripe_ids(extent).first() else {
+        return Ok(Look::default());
     };
-    let found = context.node.read(look).await?;
-    Ok(found.unwrap_or_else(|| {
-        let first = context.manifest.stripe_ids(extent).first();
-        let pairs =
-            first.map(|first| own_pairs(&context.epoch.record, context.epoch.position, first));
-        let pairs = pairs.unwrap_or_default();
-        let all = Axis::BOTH.into_iter().flat_map(|axis| pairs.iter().map(move |it| (*it, axis)));
-        (all.collect(), 0, 0)
-    }))
+    let pairs = pairs_of(context.holders.geometry, context.home.shards(), first);
+    let of_axis = |axis| pairs.iter().map(move |pair| (*pair, axis));
+    let missing = of_axis(Axis::Secondary).chain(of_axis(Axis::Primary)).collect();
+    Ok(Look { missing, held: Vec::new() })
 }
 
-/// Restores what can be restored of one extent; gives how many slivers, and the read margin.
-async fn extent_turn(
+/// Restores what can be restored of one extent.
+async fn turn(
     context: &Context,
     extent: ExtentIndex,
-    survey: Survey,
+    mut survey: Survey,
     waited_millis: u64,
-) -> Result<(usize, i32), ApiError> {
-    let geometry = context.epoch.geometry();
-    let mut restored = 0;
-    let (missing, primaries, secondaries) = own(context, extent).await?;
-    let margin = read_margin(
-        geometry,
-        survey.count(Axis::Primary) + primaries,
-        survey.count(Axis::Secondary) + secondaries,
-    );
-    let Some(metadata) = context.metadata(extent).await? else { return Ok((0, margin)) };
-    let mut hole = Hole { extent, metadata, survey, missing };
-    let mut passed: BTreeSet<(PairIndex, Axis)> = BTreeSet::new();
-    while let Some(next) = hole.missing.iter().copied().find(|it| !passed.contains(it)) {
-        context.pace().await;
-        passed.insert(next);
-        let (_, primaries, secondaries) = own(context, extent).await?;
-        let view = view(context, &hole, next.1, (primaries, secondaries), waited_millis);
-        let mut way = path(&view);
-        let mut outcome = Restored::No;
-        if way == Path::Symbols {
-            outcome = symbols::rebuild(context, &hole, next).await?;
-            if outcome == Restored::No && view_is_readable(&view) {
-                // A liar may have made symbols too few.
-                way = Path::Decode;
-            }
-        }
-        if matches!(way, Path::Decode | Path::Slivers) {
-            match decode::rebuild(context, &hole).await? {
-                Rebuilt::Slivers(0) => {}
-                Rebuilt::Slivers(count) => {
-                    restored += count;
-                    break;
-                }
-                Rebuilt::Frozen => break,
-            }
-        }
-        match outcome {
-            Restored::Yes => {
-                restored += 1;
-                hole.missing.retain(|missing| *missing != next);
-            }
-            Restored::No => {}
-            Restored::Frozen => break,
+) -> Result<Tally, ApiError> {
+    let geometry = context.holders.geometry;
+    let Look { missing, held } = look(context, extent).await?;
+    if let (Some(own), Some(first)) =
+        (context.holders.own(), context.manifest.stripe_ids(extent).first())
+    {
+        for (pair, axis) in held {
+            survey.held(&context.holders, first, own, (axis, pair));
         }
     }
-    Ok((restored, margin))
+    let (primaries, secondaries) = (survey.count(Axis::Primary), survey.count(Axis::Secondary));
+    let margin = Some(read_margin(geometry, primaries, secondaries));
+    let nothing = Tally { margin, ..Tally::default() };
+    if missing.is_empty() {
+        return Ok(nothing);
+    }
+    let Some(metadata) = context.metadata(extent).await? else { return Ok(nothing) };
+    let hole = Hole { extent, metadata, survey, missing };
+    let (rebuilt, frozen) = restore(context, &hole, waited_millis).await?;
+    let restored = rebuilt.len();
+    if restored > 0 {
+        context.home.keep(extent, Arc::clone(&hole.metadata), rebuilt).await?;
+    }
+    Ok(Tally { restored, margin, frozen })
+}
+
+/// Sliver by sliver; true if the blob turns out to be inconsistent.
+async fn restore(
+    context: &Context,
+    hole: &Hole,
+    waited_millis: u64,
+) -> Result<(Vec<Rebuilt>, bool), ApiError> {
+    let mut rebuilt: Vec<Rebuilt> = Vec::new();
+    let mut passed: BTreeSet<Place> = BTreeSet::new();
+    for &next in &hole.missing {
+        if passed.contains(&next) {
+            continue;
+        }
+        context.tools.pace().await;
+        let left: Vec<Place> =
+            hole.missing.iter().copied().filter(|place| !passed.contains(place)).collect();
+        passed.insert(next);
+        let view = view(context, hole, next, (&left, waited_millis));
+        let outcome = one(context, hole, next, (&view, &left)).await?;
+        match outcome {
+            Restored::Yes(back) => {
+                passed.extend(back.iter().map(Rebuilt::place));
+                rebuilt.extend(back);
+            }
+            Restored::Frozen => return Ok((rebuilt, true)),
+        }
+    }
+    Ok((rebuilt, false))
+}
+
+/// Restores one sliver, and with it whatever comes with it of what is `left`.
+async fn one(
+    context: &Context,
+    hole: &Hole,
+    next: Place,
+    (view, left): (&ExtentView, &[Place]),
+) -> Result<Restored, ApiError> {
+    let mut way = path(view);
+    let mut outcome = Restored::Yes(Vec::new());
+    if way == Path::Slivers {
+        outcome = decode::copy(context, hole, next).await?;
+        way = path(&ExtentView { previous_holder: false, ..*view });
+    }
+    if way == Path::Symbols && outcome.is_nothing() {
+        outcome = symbols::rebuild(context, hole, next).await?;
+        if read_margin(view.geometry, view.primaries, view.secondaries) >= 0 {
+            // A liar may have made symbols too few.
+            way = Path::Decode;
+        }
+    }
+    if way == Path::Decode && outcome.is_nothing() {
+        outcome = decode::rebuild(context, hole, left).await?;
+    }
+    Ok(outcome)
 }
 
 fn view(
     context: &Context,
     hole: &Hole,
-    axis: Axis,
-    (own_primaries, own_secondaries): (usize, usize),
-    waited_millis: u64,
+    (pair, axis): Place,
+    (left, waited_millis): (&[Place], u64),
 ) -> ExtentView {
-    let geometry = context.epoch.geometry();
-    let missing = |axis| hole.missing.iter().filter(|(_, missing)| *missing == axis).count();
+    let geometry = context.holders.geometry;
+    let missing = |axis| left.iter().filter(|(_, missing)| *missing == axis).count();
+    let index = geometry.sliver_of_pair(axis, pair);
     ExtentView {
         geometry,
         axis,
-        primaries: hole.survey.count(Axis::Primary) + own_primaries,
-        secondaries: hole.survey.count(Axis::Secondary) + own_secondaries,
-        // No volume is known to be lost before records replace some.
-        most_secondaries: usize::from(geometry.shards()),
-        previous_holder: false,
+        primaries: hole.survey.count(Axis::Primary),
+        secondaries: hole.survey.count(Axis::Secondary),
+        previous_holder: !hole.survey.holders(axis, index).is_empty(),
         missing_primaries: missing(Axis::Primary),
         missing_secondaries: missing(Axis::Secondary),
         waited_millis,
     }
-}
-
-fn view_is_readable(view: &ExtentView) -> bool {
-    read_margin(view.geometry, view.primaries, view.secondaries) >= 0
-}
-
-/// Writes a restored sliver and counts it.
-pub(super) async fn keep(
-    context: &Context,
-    extent: ExtentIndex,
-    pair: PairIndex,
-    sliver: Verified<ExtentSliver>,
-    way: RepairPath,
-) -> Result<(), ApiError> {
-    let (key, axis, bytes) = (context.key, sliver.axis(), sliver.bytes().len());
-    let node = &context.node;
-    let put =
-        node.with_store(Work::Repair, move |store| store.put_sliver(key, extent, pair, &sliver));
-    if let Err(error) = put.await {
-        node.metrics.sliver_failed(axis, way);
-        return Err(error);
-    }
-    node.metrics.sliver_restored(axis, way, bytes);
-    node.repairs.note(node.monotonic(), bytes, 0);
-    Ok(())
 }

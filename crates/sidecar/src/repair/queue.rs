@@ -28,7 +28,7 @@ pub(crate) struct Wanted {
 }
 
 /// What waits.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Queue {
     blobs: BTreeMap<BlobId, Wanted>,
     /// When everything owed is to be looked through; `None` for now.
@@ -73,9 +73,14 @@ impl Queue {
         }
     }
 
-    /// The blob whose turn it is, or how long to wait for one (`None`: nothing waits). Those that
-    /// clients wait for come first.
-    pub(crate) fn next(&mut self, now: Duration) -> Result<(BlobId, Wanted), Option<Duration>> {
+    /// The blobs whose turn it is, the most urgent first, as many and as many bytes of them as are given,
+    /// one at least; or how long to wait for one (`None`: nothing waits). While a client waits for
+    /// some, only those.
+    pub(crate) fn next(
+        &mut self,
+        now: Duration,
+        (most, most_bytes): (usize, u64),
+    ) -> Result<Vec<(BlobId, Wanted)>, Option<Duration>> {
         let due = || self.blobs.iter().filter(|(_, wanted)| wanted.not_before <= now);
         let waited_for = due().any(|(_, wanted)| wanted.waited_for);
         let candidates = due().filter(|(_, wanted)| wanted.waited_for == waited_for);
@@ -86,14 +91,24 @@ impl Queue {
             axis: Axis::Secondary,
             bytes: wanted.length,
         });
-        let first = order(items.collect()).into_iter().next();
-        let Some(first) = first else {
+        let items = order(items.collect());
+        if items.is_empty() {
             let next = self.blobs.values().map(|wanted| wanted.not_before).min();
             return Err(next.map(|at| at.saturating_sub(now)));
-        };
-        let wanted = self.blobs.get_mut(&first.what).ok_or(None)?;
-        wanted.since.get_or_insert(now);
-        Ok((first.what, wanted.clone()))
+        }
+        let mut taken = Vec::new();
+        let mut bytes = 0_u64;
+        for item in items.into_iter().take(most) {
+            bytes = bytes.saturating_add(item.bytes);
+            if !taken.is_empty() && bytes > most_bytes {
+                break;
+            }
+            if let Some(wanted) = self.blobs.get_mut(&item.what) {
+                wanted.since.get_or_insert(now);
+                taken.push((item.what, wanted.clone()));
+            }
+        }
+        Ok(taken)
     }
 
     /// Nothing is missing any more.
@@ -102,9 +117,9 @@ impl Queue {
     }
 
     /// Something was restored, more is to do.
-    pub(crate) fn progress(&mut self, blob: &BlobId, margin: i32) {
+    pub(crate) fn progress(&mut self, blob: &BlobId, margin: Option<i32>) {
         if let Some(wanted) = self.blobs.get_mut(blob) {
-            wanted.margin = Some(margin);
+            wanted.margin = margin.or(wanted.margin);
             wanted.failures = 0;
         }
     }
@@ -171,23 +186,32 @@ mod tests {
     fn who_is_waited_for_comes_first_then_the_lowest_margin_then_the_largest() {
         let mut queue = Queue::default();
         let blob = |id: u8| BlobId([id; 32]);
-        assert_eq!(queue.next(SECOND), Err(None));
+        const ONE: (usize, u64) = (1, 0);
+        assert_eq!(queue.next(SECOND, ONE), Err(None));
         queue.want(blob(1), 10, false, Duration::ZERO);
         queue.want(blob(2), 20, false, Duration::ZERO);
         queue.want(blob(3), 5, false, Duration::ZERO);
         queue.want(blob(4), 99, false, 3 * SECOND);
-        queue.progress(&blob(2), 4);
-        queue.progress(&blob(3), -1);
+        queue.progress(&blob(2), Some(4));
+        queue.progress(&blob(3), Some(-1));
         let mut turns = Vec::new();
-        while let Ok((next, _)) = queue.next(SECOND) {
+        while let Ok(next) = queue.next(SECOND, ONE) {
+            let [(next, _)] = next[..] else { panic!("{next:?}") };
             turns.push(next);
             queue.done(&next);
         }
         assert_eq!(turns, [blob(3), blob(1), blob(2)]);
-        assert_eq!(queue.next(SECOND), Err(Some(2 * SECOND)));
+        assert_eq!(queue.next(SECOND, ONE), Err(Some(2 * SECOND)));
         queue.want(blob(5), 1, false, Duration::ZERO);
         queue.want(blob(4), 99, true, 3 * SECOND);
-        assert_eq!(queue.next(SECOND).unwrap().0, blob(4));
+        assert_eq!(queue.next(SECOND, ONE).unwrap()[0].0, blob(4));
+        queue.done(&blob(4));
+        for (id, length) in [(6, 40), (7, 30), (8, 20)] {
+            queue.want(blob(id), length, false, Duration::ZERO);
+        }
+        let ids = |most| queue.clone().next(SECOND, most).unwrap().iter().map(|it| it.0).collect();
+        let (two, few): (Vec<_>, Vec<_>) = (ids((2, 1000)), ids((9, 75)));
+        assert_eq!((two, few), (vec![blob(6), blob(7)], vec![blob(6), blob(7)]));
     }
 
     #[test]
@@ -197,13 +221,13 @@ mod tests {
         queue.want(blob, 10, false, Duration::ZERO);
         let mut now = SECOND;
         for _ in 0..100 {
-            queue.next(now).unwrap();
+            queue.next(now, (1, 0)).unwrap();
             queue.failed(&blob, None, now);
-            let wait = queue.next(now).unwrap_err().unwrap();
+            let wait = queue.next(now, (1, 0)).unwrap_err().unwrap();
             assert!(wait <= LONGEST_PAUSE);
             now += wait;
         }
-        assert_eq!(queue.next(now).unwrap().1.since, Some(SECOND));
+        assert_eq!(queue.next(now, (1, 0)).unwrap()[0].1.since, Some(SECOND));
     }
 
     #[test]

@@ -6,16 +6,17 @@ use std::sync::Arc;
 
 use floe_api::ApiError;
 use floe_api::messages::{SymbolsOf, SymbolsWanted};
-use floe_env::Work;
-use floe_model::{Axis, PairIndex};
+use floe_model::{Axis, Unverified};
 use floe_redstuff::{
-    ExtentSliver, InconsistencyError, InconsistencyProof, ProvenSource, RebuildError, SymbolProof,
-    Verified, prove_inconsistent, rebuild_sliver, verify_symbols,
+    CodecError, ExtentSliver, InconsistencyError, InconsistencyProof, ProvenSource, RebuildError,
+    SymbolProof, Verified, crossing_symbols, prove_inconsistent, prove_symbols, rebuild_sliver,
+    verify_symbols,
 };
 use futures::future::join_all;
 
-use super::context::{Context, answers, freeze, heard};
-use super::heal::{Hole, Restored, keep};
+use super::context::Context;
+use super::heal::{Hole, Restored};
+use super::home::{Place, Rebuilt};
 use super::survey::{Ask, Survey};
 use crate::metrics::RepairPath;
 use crate::node::Received;
@@ -48,17 +49,17 @@ struct Attempt<'a> {
 pub(super) async fn rebuild(
     context: &Context,
     hole: &Hole,
-    (pair, axis): (PairIndex, Axis),
+    (pair, axis): Place,
 ) -> Result<Restored, ApiError> {
-    let index = context.epoch.geometry().sliver_of_pair(axis, pair);
-    let silent = context.targets.iter().filter(|(_, target)| !answers(&context.node, target));
+    let index = context.holders.geometry.sliver_of_pair(axis, pair);
+    let silent = context.holders.peers().filter(|(_, target)| !context.tools.answers(target));
     let mut attempt = Attempt {
         context,
         hole,
         axis,
         index,
         survey: hole.survey.clone(),
-        avoid: silent.map(|(member, _)| *member).collect(),
+        avoid: silent.map(|(number, _)| number).collect(),
         have: BTreeMap::new(),
     };
     for _ in 0..MOST_ROUNDS {
@@ -67,8 +68,7 @@ pub(super) async fn rebuild(
         }
         match attempt.decode().await? {
             Ok(sliver) => {
-                keep(context, hole.extent, pair, sliver, RepairPath::Symbols).await?;
-                return Ok(Restored::Yes);
+                return Ok(Restored::Yes(vec![Rebuilt { pair, sliver, way: RepairPath::Symbols }]));
             }
             Err(RebuildError::RootMismatch { .. }) => {}
             Err(error) => return Err(ApiError::internal(error)),
@@ -78,13 +78,13 @@ pub(super) async fn rebuild(
         }
         attempt.interrogate().await?;
     }
-    context.node.metrics.sliver_failed(axis, RepairPath::Symbols);
-    Ok(Restored::No)
+    context.tools.metrics.sliver_failed(axis, RepairPath::Symbols);
+    Ok(Restored::Yes(Vec::new()))
 }
 
 impl Attempt<'_> {
     fn need(&self) -> usize {
-        self.context.epoch.geometry().sliver_symbols(self.axis)
+        self.context.holders.geometry.sliver_symbols(self.axis)
     }
 
     fn all_proven(&self) -> bool {
@@ -110,17 +110,47 @@ impl Attempt<'_> {
     }
 
     fn must_prove(&self, peer: usize) -> bool {
-        let (node, target) = (&self.context.node, self.context.targets.get(&peer));
-        target.is_some_and(|it| node.repairs.suspects.must_prove(&it.node, node.monotonic()))
+        let tools = &self.context.tools;
+        let target = self.context.holders.target(peer);
+        target.is_some_and(|it| tools.suspects.must_prove(&it.node, tools.monotonic()))
     }
 
     async fn ask(&self, ask: &Ask, proofs: bool) -> Option<Vec<SymbolsOf<Received>>> {
-        let Context { node, blob, .. } = self.context;
-        let target = self.context.targets.get(&ask.peer)?;
+        let Context { tools, holders, blob, .. } = self.context;
+        let Some(target) = &holders.get(ask.peer)?.at else {
+            return Some(self.read(ask, proofs).await);
+        };
         let sources = Some(ask.sources.clone());
         let wanted = SymbolsWanted { axis: self.axis, index: self.index, proofs, sources };
-        let answer = node.peers.symbols(target, *blob, self.hole.extent, wanted).await;
-        heard(node, target, answer.map(|it| it.value.sources))
+        let extent = self.hole.extent;
+        let bytes = ask.sources.len() * self.hole.metadata.shape().crossing_bytes();
+        // Proofs are rare, and large.
+        let bytes = if proofs { usize::MAX } else { bytes };
+        let answer = tools.peers.symbols(target, (*blob, extent), wanted, bytes).await;
+        tools.heard(target, answer)
+    }
+
+    /// The symbols of slivers at hand.
+    async fn read(&self, ask: &Ask, proofs: bool) -> Vec<SymbolsOf<Received>> {
+        let (axis, wanted) = (self.axis.other(), self.index);
+        let mut read = Vec::new();
+        for &index in &ask.sources {
+            let pair = self.context.holders.geometry.pair_of_sliver(axis, index);
+            let sliver = self.context.home.sliver(self.hole.extent, (pair, axis)).await;
+            let Ok(Some(sliver)) = sliver else { continue };
+            let shape = self.hole.metadata.shape();
+            let job = move || {
+                let crossing = crossing_symbols(shape, axis, &sliver, &[wanted])?;
+                let symbols = Unverified::new(crossing.into_iter().next().unwrap_or_default());
+                let proven = proofs.then(|| prove_symbols(shape, axis, &sliver, wanted));
+                let proofs = proven.transpose()?.map(|proofs| {
+                    Unverified::new(proofs.iter().flat_map(SymbolProof::encode).collect())
+                });
+                Ok::<_, CodecError>(SymbolsOf { axis, index, symbols, proofs })
+            };
+            read.extend(self.context.tools.run(job).await.ok().and_then(Result::ok));
+        }
+        read
     }
 
     /// Takes what a peer answered; what it was asked for and did not give it is not asked for again.
@@ -138,6 +168,7 @@ impl Attempt<'_> {
             if !ask.sources.contains(&source.index) || self.have.contains_key(&source.index) {
                 continue;
             }
+            self.count(ask.peer, &source);
             match self.check(&source, proofs_wanted).await? {
                 Ok(proofs) => {
                     let symbols = source.symbols.into_unverified();
@@ -147,21 +178,31 @@ impl Attempt<'_> {
             }
         }
         for index in ask.sources.iter().filter(|index| !self.have.contains_key(index)) {
-            self.survey.forget(self.axis.other(), *index);
+            self.survey.forget(self.axis.other(), *index, ask.peer);
         }
         Ok(())
     }
 
-    /// Counts and checks symbols as far as they can be checked alone: their length, their proofs.
+    /// Counts what came over the network.
+    fn count(&self, peer: usize, source: &SymbolsOf<Received>) {
+        if self.context.holders.target(peer).is_none() {
+            return;
+        }
+        let (bytes, metrics) = (source.symbols.as_unverified().len(), &self.context.tools.metrics);
+        metrics.repair_read(self.axis, bytes);
+        self.context.tools.spent(bytes);
+        if let Some(proofs) = &source.proofs {
+            metrics.repair_overhead(proofs.as_unverified().len());
+        }
+    }
+
+    /// Checks symbols as far as they can be checked alone: their length, their proofs.
     async fn check(
         &self,
         source: &SymbolsOf<Received>,
         proofs_wanted: bool,
     ) -> Result<Result<Option<Vec<SymbolProof>>, String>, ApiError> {
-        let metrics = &self.context.node.metrics;
         let symbols = source.symbols.as_unverified();
-        metrics.repair_read(self.axis, symbols.len());
-        self.context.spent(symbols.len());
         let expected = self.hole.metadata.shape().crossing_bytes();
         if symbols.len() != expected {
             return Ok(Err(format!("symbols of {} bytes, {expected} expected", symbols.len())));
@@ -173,7 +214,6 @@ impl Attempt<'_> {
             return Ok(Err("symbols without the proofs asked for".to_owned()));
         };
         let (symbols, proofs) = (symbols.clone(), proofs.as_unverified().clone());
-        metrics.repair_overhead(proofs.len());
         let metadata = Arc::clone(&self.hole.metadata);
         let (axis, index, target) = (self.axis.other(), source.index, self.index);
         let job = move || {
@@ -186,13 +226,13 @@ impl Attempt<'_> {
                 .map_err(|error| error.to_string())?;
             Ok(Some(proofs))
         };
-        self.context.node.run(Work::Repair, job).await
+        self.context.tools.run(job).await
     }
 
     /// A peer lied: it is named, and left out of this sliver's repair.
     fn accuse(&mut self, peer: usize, what: &str) {
-        if let Some(target) = self.context.targets.get(&peer) {
-            self.context.lied(&target.node, what);
+        if let Some(target) = self.context.holders.target(peer) {
+            self.context.tools.lied(&target.node, what);
         }
         self.avoid.insert(peer);
         self.have.retain(|_, source| source.peer != peer);
@@ -206,7 +246,7 @@ impl Attempt<'_> {
             let rebuilt = rebuild_sliver(&metadata, axis, index, &sources.collect::<Vec<_>>());
             (have, rebuilt)
         };
-        let (have, rebuilt) = self.context.node.run(Work::Repair, job).await?;
+        let (have, rebuilt) = self.context.tools.run(job).await?;
         self.have = have;
         Ok(rebuilt)
     }
@@ -243,6 +283,7 @@ impl Attempt<'_> {
                 self.accuse(ask.peer, "it does not prove the symbols that it sent");
                 return Ok(());
             };
+            self.count(ask.peer, said);
             match self.check(said, true).await? {
                 Err(what) => {
                     self.accuse(ask.peer, &what);
@@ -275,9 +316,9 @@ impl Attempt<'_> {
                 .collect();
             prove_inconsistent(&metadata, axis, index, &sources)
         };
-        match self.context.node.run(Work::Repair, job).await? {
+        match self.context.tools.run(job).await? {
             Ok(proof) => {
-                freeze(self.context, self.hole.extent, &proof).await?;
+                self.context.home.freeze(self.hole.extent, proof).await?;
                 Ok(Restored::Frozen)
             }
             Err(error) => Err(ApiError::internal(error)),

@@ -5,26 +5,38 @@ use std::sync::Arc;
 use floe_api::ApiError;
 use floe_api::report::{
     CapacityReport, EpochReport, NodeReport, RepairReport, ServingState, SliverCounts,
+    UnfilledReport,
 };
 use floe_env::Work;
-use floe_model::{BlobLayout, Timestamp};
-use floe_store::State;
+use floe_model::{BlobLayout, ShardIndex};
+use floe_store::{State, Window};
 
 use super::{Answer, identity, ok};
 use crate::metrics::Levels;
 use crate::node::{Epoch, Node};
+use crate::repair::deficit_of;
 
 /// Blobs and slivers owed, and slivers of them held.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Owed {
     blobs: u64,
     slivers: SliverCounts,
+    /// What the node's unfilled shards owe and hold.
+    unfilled: Vec<UnfilledReport>,
 }
 
-fn owed(state: &State, epoch: &Epoch, released_after: Timestamp) -> Owed {
+impl Owed {
+    /// Bytes that unfilled shards {owe, hold}.
+    fn unfilled_bytes(&self) -> (u64, u64) {
+        let sum = |of: fn(&UnfilledReport) -> u64| self.unfilled.iter().map(of).sum();
+        (sum(|shard| shard.owed_bytes), sum(|shard| shard.held_bytes))
+    }
+}
+
+fn owed(state: &State, epoch: &Epoch, window: Window) -> Owed {
     let mut sum = Owed::default();
     let whole_extent = 2 * epoch.shards.len() as u64;
-    for blob in state.owed(released_after) {
+    for blob in state.owed(window) {
         let extents = u64::from(BlobLayout::new(epoch.geometry(), blob.length).extents());
         let under = blob.key.and_then(|key| state.key(key));
         let missing = under.map_or(extents * whole_extent, |under| {
@@ -35,28 +47,39 @@ fn owed(state: &State, epoch: &Epoch, released_after: Timestamp) -> Owed {
         sum.slivers.owed += extents * whole_extent;
         sum.slivers.held += (extents * whole_extent).saturating_sub(missing);
     }
+    let unfilled = epoch.shards.iter().filter(|shard| epoch.record.unfilled.contains(shard));
+    let deficit = |shard: &ShardIndex| deficit_of(state, epoch.geometry(), *shard, window);
+    sum.unfilled = unfilled.map(deficit).collect();
     sum
 }
 
 async fn owed_now(node: &Arc<Node>) -> Result<Owed, ApiError> {
     let Some(epoch) = node.signals.epoch.borrow().clone() else { return Ok(Owed::default()) };
-    let released_after = epoch.released_after(node.now());
-    node.with_store(Work::Repair, move |store| {
-        Ok(store.read(|state| owed(state, &epoch, released_after)))
-    })
-    .await
+    let window = node.window(&epoch);
+    node.with_store(Work::Repair, move |store| Ok(store.read(|state| owed(state, &epoch, window))))
+        .await
 }
 
 /// What metrics show of the store.
 pub(crate) async fn levels(node: &Arc<Node>) -> Result<Levels, ApiError> {
     let owed = owed_now(node).await?;
+    levels_of(node, &owed).await
+}
+
+async fn levels_of(node: &Arc<Node>, owed: &Owed) -> Result<Levels, ApiError> {
+    let (slivers, blobs_owed) = (owed.slivers, owed.blobs);
+    let (unfilled_owed_bytes, unfilled_held_bytes) = owed.unfilled_bytes();
+    let leases = node.repairs.leases.counts(node.monotonic()).0 as u64;
     let serving = identity::serving(node).state == ServingState::Serving;
     node.with_store(Work::Repair, move |store| {
         let space = store.space()?;
         Ok(Levels {
-            slivers_owed: owed.slivers.owed,
-            slivers_held: owed.slivers.held,
-            blobs_owed: owed.blobs,
+            slivers_owed: slivers.owed,
+            slivers_held: slivers.held,
+            blobs_owed,
+            leases,
+            unfilled_owed_bytes,
+            unfilled_held_bytes,
             stored_bytes: store.read(State::bytes_held),
             disk_total_bytes: space.total_bytes,
             disk_free_bytes: space.free_bytes,
@@ -70,12 +93,11 @@ pub(crate) async fn levels(node: &Arc<Node>) -> Result<Levels, ApiError> {
 
 /// Answers [`floe_api::Route::Report`].
 pub(super) async fn report(node: &Arc<Node>) -> Answer {
-    let levels = levels(node).await?;
+    let owed = owed_now(node).await?;
+    let levels = levels_of(node, &owed).await?;
     let cursors = node.read(|state| state.cursors().clone()).await?;
     let epoch = node.signals.epoch.borrow().clone();
-    let (restored, read) = node.repairs.rates(node.monotonic());
-    let totals = node.metrics.repair_totals();
-    let slivers = SliverCounts { owed: levels.slivers_owed, held: levels.slivers_held };
+    let slivers = owed.slivers;
     let me = &node.me;
     ok(&NodeReport {
         committee: me.committee,
@@ -92,16 +114,8 @@ pub(super) async fn report(node: &Arc<Node>) -> Answer {
         slivers,
         held_bytes: levels.stored_bytes,
         owed_blobs: levels.blobs_owed,
-        repair: RepairReport {
-            queued_slivers: slivers.owed.saturating_sub(slivers.held),
-            queued_bytes: node.repairs.queued_bytes(),
-            restored_slivers: totals.restored_slivers,
-            restored_bytes: totals.restored_bytes,
-            read_bytes: totals.read_bytes,
-            restored_bytes_per_second: restored,
-            read_bytes_per_second: read,
-        },
-        unfilled: Vec::new(),
+        repair: repair_report(node, &levels),
+        unfilled: owed.unfilled,
         wholes: Vec::new(),
         capacity: CapacityReport {
             total_bytes: levels.disk_total_bytes,
@@ -111,4 +125,22 @@ pub(super) async fn report(node: &Arc<Node>) -> Answer {
         cursors,
         last_errors: node.metrics.last_errors(),
     })
+}
+
+fn repair_report(node: &Node, levels: &Levels) -> RepairReport {
+    let totals = node.metrics.repair_totals();
+    let (restored, read) = node.repairs.tools.rates();
+    let queued_bytes = node.repairs.queued_bytes();
+    let deficit = levels.unfilled_owed_bytes.saturating_sub(levels.unfilled_held_bytes);
+    RepairReport {
+        queued_slivers: levels.slivers_owed.saturating_sub(levels.slivers_held),
+        queued_bytes,
+        restored_slivers: totals.restored_slivers,
+        restored_bytes: totals.restored_bytes,
+        read_bytes: totals.read_bytes,
+        restored_bytes_per_second: restored,
+        read_bytes_per_second: read,
+        leases: levels.leases,
+        eta_seconds: deficit.max(queued_bytes).checked_div(restored),
+    }
 }
