@@ -115,6 +115,12 @@ impl Committee {
         Arc::clone(&self.known().named.1)
     }
 
+    /// Whether a record is the one in force, or an ancestor of it.
+    pub fn is_in_force(&self, hash: &RecordHash) -> bool {
+        let known = self.known();
+        known.tree.is_ancestor(hash, &known.newest.0)
+    }
+
     /// The record with this hash, if it is known.
     pub fn record(&self, hash: &RecordHash) -> Option<Arc<SignedRecord>> {
         self.known().tree.record(hash).cloned()

@@ -11,7 +11,7 @@ use floe_api::{NodeClient, Target, TlsError, TlsIdentity, TransportLimits};
 use floe_client::{Budget, Client, Committee, Observer};
 use floe_env::{Env, Listener, Task};
 use floe_model::keys::{RegistrarKey, RegistrarPublicKey};
-use floe_model::{CommitteeId, NodeName};
+use floe_model::{CommitteeId, NodeName, RecordHash};
 use tokio::sync::{Semaphore, watch};
 
 use crate::app::{App, MOST_REQUESTS, MOST_WRITES, router};
@@ -23,12 +23,15 @@ use crate::resolved::Resolved;
 
 /// How long to wait before nodes are asked for the committee again.
 const RETRY: Duration = Duration::from_millis(500);
+/// How often a gateway that nobody uses looks for a newer epoch record.
+const FOLLOW: Duration = Duration::from_secs(5);
 
 /// What a gateway needs.
 pub struct Config {
     /// The committee it serves.
     pub committee: CommitteeId,
-    /// The operator's key: whose record 0 is believed.
+    /// The operator's key: record 0 is believed that it signed, or that a committed record follows
+    /// which it signed by force.
     pub operator: RegistrarPublicKey,
     /// The gateways' key: signs permits, claims and releases.
     pub registrar: RegistrarKey,
@@ -103,8 +106,13 @@ impl Gateway {
                 let Some(committee) = find_committee(&env, &nodes, &config, &stopped).await else {
                     return;
                 };
+                let known = config.nodes.clone();
                 let app = Arc::new(application(&env, nodes, committee, config, metrics));
                 ready.store(true, Ordering::Release);
+                let _following = {
+                    let follow = follow(Arc::clone(&app), known);
+                    env.spawn.spawn("gateway-epochs", Box::pin(follow))
+                };
                 let service = router(app);
                 let security = Security::Tls(acceptor);
                 serve(env, applications, security, service, Limits::default(), until(stopped))
@@ -215,8 +223,39 @@ async fn find_committee(
 
 fn trusted(config: &Config, chain: Chain) -> Result<Committee, String> {
     let first = chain.links.first().ok_or("it has accepted no epoch record")?;
-    if first.record.record.committee != config.committee || first.record.key != config.operator {
+    let begins = first.record.key == config.operator;
+    let is_own = first.record.record.committee == config.committee;
+    let forced: Vec<RecordHash> = chain
+        .links
+        .iter()
+        .filter(|link| link.record.record.forced && link.record.key == config.operator)
+        .map(|link| link.record.record.hash())
+        .collect();
+    let committee = Committee::trusting(chain, Some(config.operator));
+    let committee = committee.map_err(|error| error.to_string())?;
+    let follows = || forced.iter().any(|hash| committee.is_in_force(hash));
+    if !is_own || !(begins || follows()) {
         return Err("its record 0 is not the one of this committee's operator".to_owned());
     }
-    Committee::from_chain(chain).map_err(|error| error.to_string())
+    Ok(committee)
+}
+
+/// Keeps up with the committee's epoch records also while nobody asks for anything, until dropped.
+/// `known` is asked when no member of the record in force can be reached.
+async fn follow(app: Arc<App>, known: Vec<Target>) {
+    loop {
+        app.env.clock.sleep(FOLLOW).await;
+        if app.client.refresh().await {
+            continue;
+        }
+        for target in &known {
+            let Ok(answer) = app.nodes.epoch(target).await else { continue };
+            match app.client.committee().extend(answer.value) {
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(node = %target.node, %error, "a node's chain of epoch records is not followed");
+                }
+            }
+        }
+    }
 }
