@@ -2,24 +2,29 @@
 
 use bytes::Bytes;
 use floe_env::Env;
+use floe_model::catalog::Bucket;
 use floe_model::{
-    Acceptance, Axis, BlobId, BlobName, BootId, ClaimId, ExtentIndex, FeedPosition, LeaseId,
-    NamespaceUid, NodeName, PairIndex, SignedPermit, SignedRelease, UploadId,
+    Acceptance, Axis, BlobId, BlobName, BootId, ClaimId, EpochNumber, ExtentIndex, FeedPosition,
+    LeaseId, NamespaceUid, NodeName, PairIndex, SignedPermit, SignedRelease, UploadId,
 };
 use http::{Request, header};
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
 use crate::messages::{
-    Batch, BatchAnswer, CertificateAnswer, CertifiedClaim, Chain, Changes, Closing, CursorAnswer,
-    Decode, EPOCH_HEADER, Encode, EpochHint, Extent, Finish, FinishAnswer, Holdings, Lease,
-    LeaseProgress, LeaseState, Manifest, Metadata, Received, ReleaseAnswer, Sliver, Statements,
-    Symbols, SymbolsWanted,
+    Batch, BatchAnswer, CertificateAnswer, CertifiedClaim, Chain, ChainLink, Changes, Closing,
+    CursorAnswer, Decode, Digests, EPOCH_HEADER, Encode, EpochHint, Extent, Finish, FinishAnswer,
+    Holdings, Lease, LeaseProgress, LeaseState, Manifest, Metadata, Received, ReleaseAnswer,
+    Sliver, Statements, Symbols, SymbolsWanted,
 };
+use crate::pieces::Pieces;
 use crate::report::{IdentityReport, NodeReport};
 use crate::role::Peer;
 use crate::route::call::{Call, Span};
 use crate::tls::{TlsError, TlsIdentity};
 use crate::transport::{Received as Response, Target, Transport, TransportError, TransportLimits};
+
+/// Bytes that a chain read from one node may have.
+pub const LARGEST_CHAIN_BYTES: usize = 64 << 20;
 
 /// A call that gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,18 +111,58 @@ impl NodeClient {
         self.get(target, Call::Report).await
     }
 
-    /// [`Route::Epoch`](crate::route::Route::Epoch).
+    /// [`Route::Epoch`](crate::route::Route::Epoch), page by page: the chain of the record that the
+    /// node accepted last, from record 0 on, up to [`LARGEST_CHAIN_BYTES`].
     pub async fn epoch(&self, target: &Target) -> Result<Answer<Chain>, CallError> {
-        self.get(target, Call::Epoch).await
+        let mut answer = self.epoch_page(target, None).await?;
+        let mut bytes: usize = answer.value.links.iter().map(ChainLink::bytes).sum();
+        while let Some(last) = answer.value.links.last().map(|link| &link.record.record) {
+            if answer.epoch.is_some_and(|tip| tip.number <= last.number) {
+                break;
+            }
+            let last = last.number;
+            let page = self.epoch_page(target, Some(last)).await?;
+            let rises = page.value.links.first().is_some_and(|it| it.record.record.number > last);
+            bytes += page.value.links.iter().map(ChainLink::bytes).sum::<usize>();
+            if !rises || bytes > LARGEST_CHAIN_BYTES {
+                break;
+            }
+            answer.value.links.extend(page.value.links);
+            answer.epoch = page.epoch;
+        }
+        Ok(answer)
     }
 
-    /// [`Route::PushEpoch`](crate::route::Route::PushEpoch).
+    /// [`Route::Epoch`](crate::route::Route::Epoch): the page of that chain behind a number. The last
+    /// one ends with the record of the answer's hint.
+    pub async fn epoch_page(
+        &self,
+        target: &Target,
+        after: Option<EpochNumber>,
+    ) -> Result<Answer<Chain>, CallError> {
+        self.get(target, Call::Epoch { after }).await
+    }
+
+    /// [`Route::PushEpoch`](crate::route::Route::PushEpoch), page by page. Answers with the node's
+    /// acceptance of the record that it has accepted by then, which may be one further on.
     pub async fn push_epoch(
         &self,
         target: &Target,
         chain: &Chain,
     ) -> Result<Answer<Acceptance>, CallError> {
-        self.send(target, Call::PushEpoch, chain).await
+        let mut pages = chain.pages();
+        let mut page = pages.next().unwrap_or_default();
+        for next in pages {
+            match self.send::<_, Acceptance>(target, Call::PushEpoch, &page).await {
+                Ok(_) => {}
+                // It keeps what leads to a committed record, and may accept what follows.
+                Err(error) if error.refusal().is_some_and(|it| it.code == ErrorCode::NeedEpoch) => {
+                }
+                Err(error) => return Err(error),
+            }
+            page = next;
+        }
+        self.send(target, Call::PushEpoch, &page).await
     }
 
     /// [`Route::OpenUpload`](crate::route::Route::OpenUpload).
@@ -140,16 +185,16 @@ impl NodeClient {
         self.send(target, Call::PutExtent { upload, extent }, content).await
     }
 
-    /// As [`Self::put_extent`], for a body that is encoded already: an [`Extent`]'s, made where CPU
-    /// work belongs and kept once.
+    /// As [`Self::put_extent`], for a body that is encoded already: see [`SliverFrame`](crate::messages::SliverFrame).
     pub async fn put_extent_body(
         &self,
         target: &Target,
         upload: UploadId,
         extent: ExtentIndex,
-        body: Bytes,
+        body: Pieces,
     ) -> Result<Answer<()>, CallError> {
-        self.send(target, Call::PutExtent { upload, extent }, &EncodedBody(body)).await
+        let media_type = Extent::<Bytes>::MEDIA_TYPE;
+        self.send_encoded(target, Call::PutExtent { upload, extent }, media_type, body).await
     }
 
     /// [`Route::Finish`](crate::route::Route::Finish).
@@ -160,6 +205,17 @@ impl NodeClient {
         finish: &Finish<B>,
     ) -> Result<Answer<FinishAnswer>, CallError> {
         self.send(target, Call::Finish { upload }, finish).await
+    }
+
+    /// As [`Self::finish`], for a body that is encoded already.
+    pub async fn finish_body(
+        &self,
+        target: &Target,
+        upload: UploadId,
+        body: Pieces,
+    ) -> Result<Answer<FinishAnswer>, CallError> {
+        let media_type = Finish::<Bytes>::MEDIA_TYPE;
+        self.send_encoded(target, Call::Finish { upload }, media_type, body).await
     }
 
     /// [`Route::PutCertificate`](crate::route::Route::PutCertificate).
@@ -197,7 +253,18 @@ impl NodeClient {
         namespace_uid: NamespaceUid,
         name: BlobName,
     ) -> Result<Answer<Statements>, CallError> {
-        self.get(target, Call::Resolve { namespace_uid, name }).await
+        self.get(target, Call::Resolve { namespace_uid, name, released: false }).await
+    }
+
+    /// As [`Self::resolve`], with the claims that a release covers and whose content may be taken
+    /// over.
+    pub async fn resolve_released(
+        &self,
+        target: &Target,
+        namespace_uid: NamespaceUid,
+        name: BlobName,
+    ) -> Result<Answer<Statements>, CallError> {
+        self.get(target, Call::Resolve { namespace_uid, name, released: true }).await
     }
 
     /// [`Route::List`](crate::route::Route::List).
@@ -301,6 +368,21 @@ impl NodeClient {
         self.get(target, Call::Cursor { node }).await
     }
 
+    /// [`Route::Digests`](crate::route::Route::Digests).
+    pub async fn digests(&self, target: &Target) -> Result<Answer<Digests>, CallError> {
+        self.get(target, Call::Digests).await
+    }
+
+    /// [`Route::Bucket`](crate::route::Route::Bucket).
+    pub async fn bucket(
+        &self,
+        target: &Target,
+        bucket: Bucket,
+        after: Option<ClaimId>,
+    ) -> Result<Answer<Statements>, CallError> {
+        self.get(target, Call::Bucket { bucket, after }).await
+    }
+
     /// [`Route::Batch`](crate::route::Route::Batch). There are as many answers as calls.
     pub async fn batch(
         &self,
@@ -362,18 +444,27 @@ impl NodeClient {
         call: Call,
         body: &R,
     ) -> Result<Answer<T>, CallError> {
+        self.send_encoded(target, call, R::MEDIA_TYPE, body.encode().into()).await
+    }
+
+    async fn send_encoded<T: Decode>(
+        &self,
+        target: &Target,
+        call: Call,
+        media_type: &'static str,
+        body: Pieces,
+    ) -> Result<Answer<T>, CallError> {
         let spec = call.spec();
         let protocol = |reason: String| CallError::Protocol {
             target: target.to_string(),
             route: spec.name,
             reason,
         };
-        let body = body.encode();
         if body.len() > spec.request_cap_bytes {
             return Err(CallError::Api(ApiError::body_too_large(spec.request_cap_bytes)));
         }
         let request =
-            request(&call, R::MEDIA_TYPE, body).map_err(|error| protocol(error.to_string()))?;
+            request(&call, media_type, body).map_err(|error| protocol(error.to_string()))?;
         let response = self
             .transport
             .call(target, request, spec.response_cap_bytes, spec.timeout)
@@ -386,18 +477,7 @@ impl NodeClient {
     }
 }
 
-/// An extent that is encoded already.
-struct EncodedBody(Bytes);
-
-impl Encode for EncodedBody {
-    const MEDIA_TYPE: &'static str = Extent::<Bytes>::MEDIA_TYPE;
-
-    fn encode(&self) -> Bytes {
-        self.0.clone()
-    }
-}
-
-fn request(call: &Call, media_type: &str, body: Bytes) -> Result<Request<Bytes>, http::Error> {
+fn request(call: &Call, media_type: &str, body: Pieces) -> Result<Request<Pieces>, http::Error> {
     let request = Request::builder().method(call.spec().method.clone()).uri(call.path_and_query());
     if body.is_empty() {
         request.body(body)

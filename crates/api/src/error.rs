@@ -33,6 +33,10 @@ pub enum ErrorCode {
     ClaimReleased,
     /// The claim was closed.
     ClaimClosed,
+    /// The content that is to be taken over is another namespace's, or another blob.
+    ContentForeign,
+    /// The content that is to be taken over is not kept any more.
+    ContentEnded,
     /// Signed too long ago, or under a record that no longer counts.
     StaleStatement,
     /// The signature, or the signer's right to it, is missing.
@@ -71,7 +75,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// All codes.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 30] = [
         Self::Malformed,
         Self::Unauthenticated,
         Self::ForbiddenRole,
@@ -83,6 +87,8 @@ impl ErrorCode {
         Self::ClaimConflicted,
         Self::ClaimReleased,
         Self::ClaimClosed,
+        Self::ContentForeign,
+        Self::ContentEnded,
         Self::StaleStatement,
         Self::StatementInvalid,
         Self::CertificateInvalid,
@@ -116,6 +122,8 @@ impl ErrorCode {
             Self::ClaimConflicted => "claim-conflicted",
             Self::ClaimReleased => "claim-released",
             Self::ClaimClosed => "claim-closed",
+            Self::ContentForeign => "content-foreign",
+            Self::ContentEnded => "content-ended",
             Self::StaleStatement => "stale-statement",
             Self::StatementInvalid => "statement-invalid",
             Self::CertificateInvalid => "certificate-invalid",
@@ -141,7 +149,10 @@ impl ErrorCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::ForbiddenRole | Self::StatementInvalid | Self::NotLeased => StatusCode::FORBIDDEN,
+            Self::ForbiddenRole
+            | Self::StatementInvalid
+            | Self::NotLeased
+            | Self::ContentForeign => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownUpload => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::NeedEpoch
@@ -158,7 +169,7 @@ impl ErrorCode {
             | Self::ManifestInvalid
             | Self::BlobInconsistent => StatusCode::UNPROCESSABLE_ENTITY,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Gone | Self::LeaseExpired => StatusCode::GONE,
+            Self::Gone | Self::LeaseExpired | Self::ContentEnded => StatusCode::GONE,
             Self::Overloaded | Self::NotServing => StatusCode::SERVICE_UNAVAILABLE,
             Self::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,

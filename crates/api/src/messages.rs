@@ -19,12 +19,12 @@ pub use blob::{
 };
 pub use catalog::{
     Acknowledgement, CertificateAnswer, CertifiedClaim, Change, Changes, Closing, CursorAnswer,
-    NameStatement, ReleaseAnswer, ReleaseState, Statements,
+    Digests, NameStatement, ReleaseAnswer, ReleaseState, Statements,
 };
-pub use epoch::{Chain, ChainLink, EPOCH_HEADER, EpochHint};
+pub use epoch::{CHAIN_PAGE_BYTES, Chain, ChainLink, EPOCH_HEADER, EpochHint};
 pub use frames::{MOST_FRAMES, MessageKind};
 pub use lease::{Lease, LeaseProgress, LeaseState, LeasedBlob, LeasedExtent};
-pub use upload::{Confirmed, Extent, Finish, FinishAnswer, InlineExtent};
+pub use upload::{Confirmed, Extent, Finish, FinishAnswer, InlineExtent, SliverFrame};
 
 use bytes::Bytes;
 use floe_model::frame::FrameError;

@@ -57,6 +57,10 @@ pub enum Route {
     Changes,
     /// How far the node has read another node's feed.
     Cursor,
+    /// Digests of the node's catalog, bucket by bucket.
+    Digests,
+    /// Live claims and releases of one bucket of the catalog, by rising claim id.
+    Bucket,
     /// Several small calls in one request.
     Batch,
     /// Takes a lease of repair work.
@@ -71,7 +75,7 @@ pub enum Route {
 
 impl Route {
     /// All routes, in the table's order.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 26] = [
         Self::Identity,
         Self::Report,
         Self::Epoch,
@@ -91,6 +95,8 @@ impl Route {
         Self::Holdings,
         Self::Changes,
         Self::Cursor,
+        Self::Digests,
+        Self::Bucket,
         Self::Batch,
         Self::Lease,
         Self::RenewLease,

@@ -12,13 +12,13 @@ use floe_env::{Clock, Env, Net, Spawn, timeout};
 use floe_model::{Incarnation, Member, NodeName};
 use futures::FutureExt;
 use http::{HeaderValue, Request, Response, header};
-use http_body_util::Full;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
 use crate::body::{BodyError, read_capped};
+use crate::pieces::Pieces;
 use crate::role::Peer;
 use crate::tls::{TlsError, TlsIdentity};
 use pool::{Connection, Pool};
@@ -145,13 +145,14 @@ impl Transport {
     pub async fn call(
         &self,
         target: &Target,
-        mut request: Request<Bytes>,
+        request: Request<impl Into<Pieces>>,
         response_cap_bytes: usize,
         within: Duration,
     ) -> Result<Received, TransportError> {
         let name = Peer::node(self.0.own.committee, &target.node, target.incarnation).dns_name();
         let host = HeaderValue::from_str(&name)
             .map_err(|error| TransportError::Protocol(error.to_string()))?;
+        let mut request = request.map(Into::into);
         request.headers_mut().insert(header::HOST, host);
         let exchange = self.0.exchange(target, name, request, response_cap_bytes);
         let answer = timeout(self.0.clock.as_ref(), within, exchange)
@@ -170,7 +171,7 @@ impl Inner {
         &self,
         target: &Target,
         name: String,
-        request: Request<Bytes>,
+        request: Request<Pieces>,
         cap_bytes: usize,
     ) -> Result<Received, TransportError> {
         let kept = self.pool().take(target, self.clock.monotonic());
@@ -192,7 +193,7 @@ impl Inner {
             let stream = stream.map_err(|error| unreachable(error.to_string()))?;
             let stream = self.tls.connect(server, stream).await;
             let stream = stream.map_err(|error| unreachable(format!("tls: {error}")))?;
-            http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream))
+            http1::handshake::<_, Pieces>(TokioIo::new(stream))
                 .await
                 .map_err(|error| broken(&error))
         };
@@ -209,7 +210,7 @@ impl Inner {
         &self,
         target: &Target,
         connection: Connection,
-        request: &Request<Bytes>,
+        request: &Request<Pieces>,
         response: Response<hyper::body::Incoming>,
         cap_bytes: usize,
     ) -> Result<Received, TransportError> {

@@ -196,20 +196,57 @@ pub const fn frame_bytes(head_bytes: usize, payload_bytes: usize) -> usize {
 
 /// Appends a frame to `to`.
 pub fn write_frame(to: &mut Vec<u8>, kind: u16, head: &[u8], payload: &[u8]) {
-    to.reserve(frame_bytes(head.len(), payload.len()));
-    let mut prefix = Encoder::default();
-    prefix.fixed(&MAGIC);
-    prefix.u16(FORMAT_VERSION);
-    prefix.u16(kind);
-    prefix.u32(u32::try_from(head.len()).unwrap_or(u32::MAX));
-    prefix.u64(payload.len() as u64);
-    prefix.fixed(head);
-    let covered = prefix.finish();
-    to.extend_from_slice(&covered);
-    to.extend_from_slice(&crc32c(&covered));
-    for chunk in payload.chunks(CHUNK_BYTES) {
-        to.extend_from_slice(chunk);
-        to.extend_from_slice(&crc32c(chunk));
+    OpenFrame::begin(to, kind, head, payload.len()).append(to, payload);
+}
+
+/// A frame whose payload comes in parts. All of it goes to one buffer, to which nothing else is
+/// appended meanwhile.
+#[derive(Debug)]
+pub struct OpenFrame {
+    /// Bytes of payload to come.
+    left_bytes: usize,
+    /// Where the chunk that is not full begins.
+    chunk: usize,
+}
+
+impl OpenFrame {
+    /// Appends what stands in front of `payload_bytes` of payload.
+    pub fn begin(to: &mut Vec<u8>, kind: u16, head: &[u8], payload_bytes: usize) -> Self {
+        to.reserve(frame_bytes(head.len(), payload_bytes));
+        let mut prefix = Encoder::default();
+        prefix.fixed(&MAGIC);
+        prefix.u16(FORMAT_VERSION);
+        prefix.u16(kind);
+        prefix.u32(u32::try_from(head.len()).unwrap_or(u32::MAX));
+        prefix.u64(payload_bytes as u64);
+        prefix.fixed(head);
+        let covered = prefix.finish();
+        to.extend_from_slice(&covered);
+        to.extend_from_slice(&crc32c(&covered));
+        Self { left_bytes: payload_bytes, chunk: to.len() }
+    }
+
+    /// Appends a part of the payload, with the checksums of the chunks that it fills; bytes beyond
+    /// the payload are left out.
+    pub fn append(&mut self, to: &mut Vec<u8>, part: &[u8]) {
+        let mut rest = &part[..part.len().min(self.left_bytes)];
+        while !rest.is_empty() {
+            let room = CHUNK_BYTES - (to.len() - self.chunk);
+            let (now, later) = rest.split_at(rest.len().min(room));
+            to.extend_from_slice(now);
+            self.left_bytes -= now.len();
+            if now.len() == room || self.left_bytes == 0 {
+                let checksum = crc32c(&to[self.chunk..]);
+                to.extend_from_slice(&checksum);
+                self.chunk = to.len();
+            }
+            rest = later;
+        }
+    }
+
+    /// Bytes of payload to come.
+    pub const fn left_bytes(&self) -> usize {
+        self.left_bytes
     }
 }
 
@@ -264,6 +301,25 @@ mod tests {
         let error = Frame::read(&bytes, 0).unwrap_err();
         assert_eq!(error, FrameError::Version { found: 9 });
         assert!(error.to_string().contains('9') && error.to_string().contains('1'));
+    }
+
+    #[test]
+    fn parts_make_the_frame_that_the_whole_makes() {
+        let payload: Vec<u8> = (0_u8..251).cycle().take(3 * CHUNK_BYTES + 5).collect();
+        for length in [0, 1, CHUNK_BYTES, CHUNK_BYTES + 1, payload.len()] {
+            let payload = &payload[..length];
+            let mut whole = b"before".to_vec();
+            write_frame(&mut whole, 7, b"head", payload);
+            assert_eq!(Frame::read(&whole[6..], length).unwrap().0.payload, payload);
+            for part_bytes in [1000, CHUNK_BYTES / 2, CHUNK_BYTES, length.max(1)] {
+                let mut bytes = b"before".to_vec();
+                let mut open = OpenFrame::begin(&mut bytes, 7, b"head", length);
+                payload.chunks(part_bytes).for_each(|part| open.append(&mut bytes, part));
+                assert_eq!(open.left_bytes(), 0);
+                open.append(&mut bytes, b"beyond");
+                assert!(bytes == whole, "{length} bytes in parts of {part_bytes}");
+            }
+        }
     }
 
     proptest! {

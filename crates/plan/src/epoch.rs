@@ -1,13 +1,26 @@
 //! Whether an epoch record is in order, and whether this node accepts it.
+//!
+//! ```text
+//! offered chain ─► each record: check ─► each proof: EpochTree::check_proof ─► the tip: accept
+//!                  follows from its own path alone    counted over its lineage      this node's memory
+//! ```
+//!
+//! [`check`] is the same for all who read a record: steward, nodes, gateways. [`take`] is a node's
+//! whole decision about a chain that is pushed to it.
+
+mod accept;
+mod checker;
 
 use std::collections::BTreeSet;
 
 use floe_model::keys::{NodePublicKey, RegistrarPublicKey};
-use floe_model::record::{NO_PARENT, RegistrarRole};
 use floe_model::{
-    CommitteeId, EpochNumber, EpochRecord, Incarnation, NodeName, RecordHash, ShardIndex,
-    SignedRecord, VolumeId,
+    ChainError, CommitteeId, EpochNumber, Incarnation, NodeName, RecordHash, ShardIndex, VolumeId,
+    WholeError,
 };
+
+pub use accept::{Accept, Link, Taken, accept, names_me, standing_record, take};
+pub use checker::{check, check_genesis, unfilled_after};
 
 /// Who this node is, by its volume.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,48 +39,35 @@ pub struct Identity {
     pub operator: RegistrarPublicKey,
 }
 
-/// A record may be accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accept {
-    /// Store it, then sign.
-    New,
-    /// It was accepted before: sign again.
-    Already,
-}
-
-/// The invariant that a record breaks.
+/// The invariant that a record, or its acceptance, breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// The operator's signature does not match.
-    #[error("the operator's signature on epoch record {0} does not match")]
-    Signature(EpochNumber),
-    /// The signing key is not an operator's.
-    #[error("epoch record {0} is signed by a key that it does not name as the operator's")]
-    Signer(EpochNumber),
+    /// It does not continue what is known: parent, number, committee, geometry, signature.
+    #[error(transparent)]
+    Chain(#[from] ChainError),
     /// Record 0 is somebody else's.
     #[error(
         "epoch record 0 is signed by another operator than the one that this node was started \
          with: take it from this committee's own operator"
     )]
     OtherOperator,
-    /// Only record 0 begins a chain.
-    #[error("a chain begins with epoch record 0, not {0}")]
-    Number(EpochNumber),
-    /// Record 0 follows nothing.
-    #[error("epoch record 0 names a parent: {0}")]
-    Parent(RecordHash),
     /// Nothing was decided by force at the start.
     #[error("epoch record 0 is marked as forced")]
     Forced,
-    /// No shard waits for its content at the start.
-    #[error("epoch record 0 has {0} unfilled shards")]
+    /// No shard waits for its content at the start, and none was filled.
+    #[error("epoch record 0 has {0} unfilled or refilled shards")]
     Unfilled(usize),
     /// A role has no key.
-    #[error("epoch record 0 names no {0} key")]
-    NoRegistrar(&'static str),
+    #[error("epoch record {number} names no {role} key")]
+    NoRegistrar {
+        /// The record.
+        number: EpochNumber,
+        /// "operator" or "gateway".
+        role: &'static str,
+    },
     /// One key has two roles, or stands there twice.
-    #[error("epoch record 0 names a registrar key twice")]
-    DuplicateRegistrar,
+    #[error("epoch record {0} names a registrar key twice")]
+    DuplicateRegistrar(EpochNumber),
     /// Members must rise by name.
     #[error("member {0} stands before {1}: members must rise by name, each once")]
     Order(NodeName, NodeName),
@@ -79,9 +79,6 @@ pub enum Violation {
         /// "key" or "volume".
         what: &'static str,
     },
-    /// A member did not prove that it has its key.
-    #[error("member {0} has no valid proof of possession of its key")]
-    Possession(NodeName),
     /// A member cannot be reached.
     #[error("member {0} has no address")]
     Address(NodeName),
@@ -90,6 +87,16 @@ pub enum Violation {
     Heavy {
         /// The member.
         node: NodeName,
+        /// Its shards.
+        shards: usize,
+        /// f.
+        faulty: u16,
+    },
+    /// A host holds more than f shards.
+    #[error("host {host} has {shards} shards, at most {faulty} may be lost with a host")]
+    HeavyHost {
+        /// The host.
+        host: String,
         /// Its shards.
         shards: usize,
         /// f.
@@ -111,6 +118,80 @@ pub enum Violation {
     /// A shard has no owner.
     #[error("shard {0} has no owner")]
     NoOwner(ShardIndex),
+    /// A node's incarnation is below one that it had, also before it left.
+    #[error("node {node} had incarnation {had}, the record gives it {found}: they never fall")]
+    Falling {
+        /// The node.
+        node: NodeName,
+        /// The highest one in the chain.
+        had: Incarnation,
+        /// The record's.
+        found: Incarnation,
+    },
+    /// A volume or a key is another one than before, or was another incarnation's.
+    #[error(
+        "node {node}: the {what} of incarnation {incarnation} is not the one that it has in this chain, \
+         or was another volume's: a new volume is a new incarnation with a key of its own"
+    )]
+    Reused {
+        /// The member.
+        node: NodeName,
+        /// Its incarnation.
+        incarnation: Incarnation,
+        /// "key" or "volume".
+        what: &'static str,
+    },
+    /// A `whole` of a shard that was not unfilled.
+    #[error("the record carries a whole of shard {0}, which is not unfilled in its parent")]
+    WholeOfFilled(ShardIndex),
+    /// A `whole` of somebody who does not own the shard now.
+    #[error("the whole of shard {shard} is of {node}-{incarnation}, which does not own it")]
+    WholeOfOther {
+        /// The shard.
+        shard: ShardIndex,
+        /// The signer.
+        node: NodeName,
+        /// Which of its volumes.
+        incarnation: Incarnation,
+    },
+    /// A `whole` from before the shard came, or came back, to its owner.
+    #[error(
+        "the whole of shard {shard} is signed under {named}, which is no record of this chain since \
+         the shard came to its owner"
+    )]
+    WholeTooOld {
+        /// The shard.
+        shard: ShardIndex,
+        /// The record that it names.
+        named: RecordHash,
+    },
+    /// A `whole` that its owner did not sign.
+    #[error("the whole of shard {shard}: {source}")]
+    Whole {
+        /// The shard.
+        shard: ShardIndex,
+        /// Why.
+        source: WholeError,
+    },
+    /// The unfilled shards are not what follows from the parent.
+    #[error("unfilled shards are {found:?}, from the parent and the wholes follow {wanted:?}")]
+    Miscounted {
+        /// The record's.
+        found: Vec<ShardIndex>,
+        /// What follows.
+        wanted: Vec<ShardIndex>,
+    },
+    /// More shards are unfilled than the committee survives.
+    #[error(
+        "{unfilled} shards would be unfilled, at most {faulty} may be: wait until some are whole, or \
+         force it"
+    )]
+    TooManyUnfilled {
+        /// Shards.
+        unfilled: usize,
+        /// f.
+        faulty: u16,
+    },
     /// The volume belongs to another committee.
     #[error("the epoch record is of committee {found}, this volume belongs to {own}")]
     OtherCommittee {
@@ -140,11 +221,32 @@ pub enum Violation {
         /// "incarnation", "volume" or "key".
         what: &'static str,
     },
-    /// Another record was accepted before, and this one does not follow it.
+    /// No record was offered.
+    #[error("the chain has no epoch record")]
+    Nothing,
+    /// The chain's records do not follow each other.
+    #[error("epoch record {number} does not follow the one before it in the chain")]
+    Broken {
+        /// Its number.
+        number: EpochNumber,
+    },
+    /// A child came before the proof of record 0.
+    #[error("epoch record 0 is not known here to be committed: send its proof first")]
+    GenesisUncommitted,
+    /// The number is not above that of the record accepted last.
+    #[error("this node accepted epoch record {accepted}; number {offered} is not above it")]
+    NotAbove {
+        /// The accepted number.
+        accepted: EpochNumber,
+        /// The number offered.
+        offered: EpochNumber,
+    },
+    /// The chain leaves what was accepted, and nothing of it is proven to be committed.
     #[error(
-        "this node accepted epoch record {accepted} ({hash}); epoch record {offered} does not replace it"
+        "this node accepted epoch record {accepted} ({hash}); epoch record {offered} does not follow it, \
+         and no record on its way is known to be committed: send the proof of one"
     )]
-    Accepted {
+    Leaves {
         /// The accepted number.
         accepted: EpochNumber,
         /// Its hash.
@@ -154,138 +256,11 @@ pub enum Violation {
     },
 }
 
-/// Checks record 0 by itself: all that does not depend on who reads it.
-pub fn check_genesis(signed: &SignedRecord) -> Result<(), Violation> {
-    let record = &signed.record;
-    if record.number != EpochNumber(0) {
-        return Err(Violation::Number(record.number));
-    }
-    if record.parent != NO_PARENT {
-        return Err(Violation::Parent(record.parent));
-    }
-    if record.forced {
-        return Err(Violation::Forced);
-    }
-    if !record.unfilled.is_empty() {
-        return Err(Violation::Unfilled(record.unfilled.len()));
-    }
-    check_registrars(signed)?;
-    check_members(record)?;
-    check_shards(record)?;
-    // Signatures last: they cost most.
-    signed.verify().map_err(|_| Violation::Signature(record.number))?;
-    let unproved =
-        record.members.iter().find(|it| it.verify_possession(&record.committee).is_err());
-    unproved.map_or(Ok(()), |member| Err(Violation::Possession(member.node.clone())))
-}
-
-fn check_registrars(signed: &SignedRecord) -> Result<(), Violation> {
-    let record = &signed.record;
-    for (role, name) in [(RegistrarRole::Operator, "operator"), (RegistrarRole::Gateway, "gateway")]
-    {
-        if record.registrars(role).next().is_none() {
-            return Err(Violation::NoRegistrar(name));
-        }
-    }
-    let mut keys = BTreeSet::new();
-    if !record.registrars.iter().all(|registrar| keys.insert(registrar.key)) {
-        return Err(Violation::DuplicateRegistrar);
-    }
-    if record.registrars(RegistrarRole::Operator).all(|key| *key != signed.key) {
-        return Err(Violation::Signer(record.number));
-    }
-    Ok(())
-}
-
-fn check_members(record: &EpochRecord) -> Result<(), Violation> {
-    for (one, next) in record.members.iter().zip(record.members.iter().skip(1)) {
-        if one.node >= next.node {
-            return Err(Violation::Order(one.node.clone(), next.node.clone()));
-        }
-    }
-    let (mut keys, mut volumes) = (BTreeSet::new(), BTreeSet::new());
-    for member in &record.members {
-        let node = || member.node.clone();
-        if !keys.insert(member.key) {
-            return Err(Violation::Shared { node: node(), what: "key" });
-        }
-        if !volumes.insert(member.volume) {
-            return Err(Violation::Shared { node: node(), what: "volume" });
-        }
-        if member.address.is_empty() {
-            return Err(Violation::Address(node()));
-        }
-    }
-    Ok(())
-}
-
-fn check_shards(record: &EpochRecord) -> Result<(), Violation> {
-    let (count, faulty) = (record.geometry.shards(), record.geometry.faulty());
-    let mut owned = BTreeSet::new();
-    for member in &record.members {
-        if member.shards.len() > usize::from(faulty) {
-            let (node, shards) = (member.node.clone(), member.shards.len());
-            return Err(Violation::Heavy { node, shards, faulty });
-        }
-        for &shard in &member.shards {
-            if shard.0 >= count {
-                let node = member.node.clone();
-                return Err(Violation::NoShard { node, shard, most: count - 1 });
-            }
-            if !owned.insert(shard) {
-                return Err(Violation::TwoOwners(shard));
-            }
-        }
-    }
-    let free = (0..count).map(ShardIndex).find(|shard| !owned.contains(shard));
-    free.map_or(Ok(()), |shard| Err(Violation::NoOwner(shard)))
-}
-
-/// Whether this node accepts the record. Children of record 0 are not accepted yet: record 0 only,
-/// only of the operator whom this node was told, and only where it names this very volume.
-pub fn accept(
-    accepted: Option<&EpochRecord>,
-    me: &Identity,
-    offered: &SignedRecord,
-) -> Result<Accept, Violation> {
-    let record = &offered.record;
-    if let Some(accepted) = accepted {
-        if accepted == record {
-            return Ok(Accept::Already);
-        }
-        let hash = accepted.hash();
-        return Err(Violation::Accepted {
-            accepted: accepted.number,
-            hash,
-            offered: record.number,
-        });
-    }
-    if record.committee != me.committee {
-        return Err(Violation::OtherCommittee { found: record.committee, own: me.committee });
-    }
-    if record.number == EpochNumber(0) && offered.key != me.operator {
-        return Err(Violation::OtherOperator);
-    }
-    check_genesis(offered)?;
-    names_me(record, me)?;
-    Ok(Accept::New)
-}
-
-/// Whether the record names this very volume: a node that it does not name serves its identity and
-/// nothing else.
-pub fn names_me(record: &EpochRecord, me: &Identity) -> Result<(), Violation> {
-    let number = record.number;
-    let node = || me.node.clone();
-    let member = record.member(&me.node).ok_or(Violation::NotMember { number, node: node() })?;
-    let fields = [
-        ("incarnation", member.incarnation == me.incarnation),
-        ("volume", member.volume == me.volume),
-        ("key", member.key == me.key),
-    ];
-    match fields.into_iter().find(|(_, agrees)| !agrees) {
-        Some((what, _)) => Err(Violation::OtherVolume { number, node: node(), what }),
-        None => Ok(()),
-    }
+/// A set, or the first element that comes twice.
+fn unique<T: Ord + Copy>(all: impl IntoIterator<Item = T>) -> Result<BTreeSet<T>, T> {
+    let mut seen = BTreeSet::new();
+    all.into_iter().try_for_each(|one| if seen.insert(one) { Ok(()) } else { Err(one) })?;
+    Ok(seen)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use futures::future::join_all;
 
 use crate::node::Node;
 use crate::pull::push_chain;
+use crate::routes;
 use crate::worker::{Step, Worker};
 
 /// How long to wait before those are asked again that did not answer.
@@ -37,20 +38,25 @@ async fn check(node: &Arc<Node>) -> Result<Step, String> {
     let asked = epoch.peers().filter(|(_, target)| unasked.contains(&target.node));
     let asks = asked.map(|(_, target)| async move {
         match node.peers.cursor(&target, node.me.node.clone()).await {
-            Ok(answer) => Some((target.node, answer.value.position)),
+            Ok(answer) => Some((target.node, answer.value.head)),
             Err(error) => {
                 // Its feed is not read before the check has passed, and without the chain it never
                 // answers: two such nodes would wait for each other for ever.
-                if error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::NeedEpoch) {
-                    push_chain(node, &target);
+                match error.refusal().map(|refusal| refusal.code) {
+                    Some(ErrorCode::NeedEpoch) => push_chain(node, &target),
+                    // It may know a record in which this volume is replaced.
+                    Some(ErrorCode::ForbiddenRole) => routes::fetch_chain(node, &target),
+                    _ => {}
                 }
                 None
             }
         }
     });
     let answers = join_all(asks).await;
-    for (peer, cursor) in answers.into_iter().flatten() {
-        node.gate.cursor_told(peer, cursor);
+    for (peer, head) in answers.into_iter().flatten() {
+        // Only what this node sealed itself: a peer's own word would let one liar stop it for ever.
+        let sealed = head.filter(|head| head.is_sealed_with(node.store.key()));
+        node.gate.cursor_told(peer, sealed.map(|head| head.position));
     }
     // Nothing is added to the feed before the check has passed, here or in an earlier life. Later the
     // peers that answer late may have read what came since: this looks at the feed as it is then.

@@ -3,6 +3,7 @@
 //! ```text
 //! no record ──PushEpoch──▶ serving, silent ──cursor check──▶ speaking ──caught up──▶ confirming
 //!      (any) ──old copy of the volume, or a record that names another──▶ refused
+//!      (any) ──a committed record that does not name the node──▶ left ──one that does──▶ (as before)
 //! ```
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,6 +27,8 @@ struct Learnt {
     read: BTreeSet<NodeName>,
     /// Why the node serves its identity and nothing else.
     refused: Option<String>,
+    /// Why it is no member now.
+    left: Option<String>,
     /// Why the last epoch record offered was not accepted.
     last_violation: Option<String>,
 }
@@ -51,9 +54,21 @@ impl Gate {
         self.learnt().refused.get_or_insert(reason);
     }
 
+    /// The node is no member: until a record names it again it serves its identity and takes chains.
+    pub(crate) fn left(&self, reason: String) {
+        tracing::warn!(reason, "the node is not a member of its committee");
+        self.learnt().left = Some(reason);
+    }
+
+    /// A record names the node.
+    pub(crate) fn joined(&self) {
+        self.learnt().left = None;
+    }
+
     /// Why the node serves nothing.
     pub(crate) fn refused(&self) -> Option<String> {
-        self.learnt().refused.clone()
+        let learnt = self.learnt();
+        learnt.refused.as_ref().or(learnt.left.as_ref()).cloned()
     }
 
     /// An epoch record was offered and not accepted.
@@ -78,7 +93,9 @@ impl Gate {
         if route == Route::Identity {
             return Ok(());
         }
-        if let Some(reason) = self.refused() {
+        let returns = matches!(route, Route::Epoch | Route::PushEpoch);
+        let left = if returns { None } else { self.learnt().left.clone() };
+        if let Some(reason) = self.learnt().refused.clone().or(left) {
             return Err(ApiError::new(ErrorCode::NotServing, reason));
         }
         if !has_epoch && !matches!(route, Route::Report | Route::Epoch | Route::PushEpoch) {
@@ -95,6 +112,10 @@ impl Gate {
         );
         if speaks {
             self.standing().may_speak().map_err(refusal::refused)?;
+        }
+        if matches!(route, Route::Digests | Route::Bucket) {
+            // Who asks takes what is not shown for denied: only a whole memory may do that.
+            self.standing().may_confirm().map_err(refusal::refused)?;
         }
         Ok(())
     }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use floe_api::messages::{CertifiedClaim, Change, Changes};
 use floe_api::{ApiError, CallError, ErrorCode, Target};
 use floe_env::{BoxFuture, Task};
-use floe_model::{CatalogEntry, FeedPosition, SignedRelease, VolumeId};
+use floe_model::{CatalogEntry, FeedPosition, SealedHead, SignedRelease, VolumeId};
 use floe_store::{Entry, State};
 use tokio::sync::Notify;
 
 use crate::node::{Epoch, Node};
 use crate::routes;
+use crate::running::Moment;
 use crate::throttle::ByteRate;
 use crate::worker::{Runner, Step, Worker, stopped};
 
@@ -122,7 +123,10 @@ impl Pull {
         let after = self.start().await?;
         let wait_millis = if self.at_head { LONG_POLL_MILLIS } else { 0 };
         let changes = match self.node.peers.changes(&self.peer, Some(after), wait_millis).await {
-            Ok(answer) => answer.value,
+            Ok(answer) => {
+                routes::epoch_heard(&self.node, &self.peer, answer.epoch);
+                answer.value
+            }
             Err(error) => return self.no_answer(&error),
         };
         if changes.head.volume != self.volume {
@@ -132,7 +136,7 @@ impl Pull {
             ));
         }
         let last = read_to(after, &changes).map_err(|what| format!("{}: {what}", self.peer))?;
-        if let Some(step) = self.take(&epoch, &changes).await? {
+        if let Some(step) = self.take(&epoch, (after.sequence, last), &changes).await? {
             return Ok(step);
         }
         self.position = Some(FeedPosition { volume: self.volume, sequence: last });
@@ -165,8 +169,11 @@ impl Pull {
             // It ends before the place where it was read to: an old copy, which it is to find out.
             self.at_head = false;
         }
-        if error.refusal().is_some_and(|refusal| refusal.code == ErrorCode::NeedEpoch) {
-            push_chain(&self.node, &self.peer);
+        match error.refusal().map(|refusal| refusal.code) {
+            Some(ErrorCode::NeedEpoch) => push_chain(&self.node, &self.peer),
+            // It may know a record in which this volume is replaced.
+            Some(ErrorCode::ForbiddenRole) => routes::fetch_chain(&self.node, &self.peer),
+            _ => {}
         }
         Err(format!("change feed: {error}"))
     }
@@ -175,9 +182,13 @@ impl Pull {
     async fn take(
         &mut self,
         epoch: &Arc<Epoch>,
+        (after, last): (u64, u64),
         changes: &Changes,
     ) -> Result<Option<Step>, String> {
-        let Some(last) = changes.entries.last() else { return Ok(None) };
+        if last == after {
+            return Ok(None);
+        }
+        let sealed = SealedHead { position: changes.head, seal: changes.seal };
         let mut checked = Vec::new();
         for change in self.news(changes).await? {
             match self.check(epoch, change).await {
@@ -194,7 +205,7 @@ impl Pull {
             }
         }
         let wanted =
-            self.record(epoch, checked, last.sequence).await.map_err(|error| error.to_string())?;
+            self.record(epoch, checked, (last, sealed)).await.map_err(|error| error.to_string())?;
         for (blob, length) in wanted {
             self.node.repairs.want_later(blob, length, self.node.monotonic() + WRITER_GRACE);
         }
@@ -260,14 +271,7 @@ impl Pull {
         match error.code {
             ErrorCode::StatementInvalid | ErrorCode::CertificateInvalid => Rejected::Bad(error),
             ErrorCode::NeedEpoch => {
-                let (node, peer) = (Arc::clone(&self.node), self.peer.clone());
-                let fetch = async move {
-                    if let Ok(chain) = node.peers.epoch(&peer).await {
-                        // What it says if it is not accepted, the report shows.
-                        let _ = routes::take_chain(&node, chain.value).await;
-                    }
-                };
-                self.node.env.spawn.spawn("fetch-epoch", Box::pin(fetch)).detach();
+                routes::fetch_chain(&self.node, &self.peer);
                 Rejected::Later(format!("{}: {error}", self.peer))
             }
             _ => Rejected::Later(error.to_string()),
@@ -279,20 +283,22 @@ impl Pull {
         &self,
         epoch: &Arc<Epoch>,
         checked: Vec<Checked>,
-        sequence: u64,
+        (sequence, head): (u64, SealedHead),
     ) -> Result<Vec<(floe_model::BlobId, u64)>, ApiError> {
-        let (epoch, now) = (Arc::clone(epoch), self.node.now());
+        let (epoch, moment) = (Arc::clone(epoch), self.node.moment());
         let cursor = Entry::Cursor {
             node: self.peer.node.clone(),
             position: FeedPosition { volume: self.volume, sequence },
         };
+        // Kept for the peer: only it can tell by it that it forgot something.
+        let sealed = Entry::Head { node: self.peer.node.clone(), head };
         let (news, wanted) = self
             .node
             .transact(move |state| {
                 let mut entries = Vec::new();
                 let mut wanted = Vec::new();
                 for entry in &checked {
-                    let kept = keep(state, &epoch, entry, now);
+                    let kept = keep(state, &epoch, entry, moment);
                     if let Checked::Claim(claim) = entry
                         && !kept.is_empty()
                     {
@@ -303,6 +309,7 @@ impl Pull {
                 }
                 let news = !entries.is_empty();
                 entries.push(cursor);
+                entries.push(sealed);
                 Ok((entries, (news, wanted)))
             })
             .await?;
@@ -343,8 +350,8 @@ pub(crate) fn push_chain(node: &Arc<Node>, peer: &Target) {
     node.env.spawn.spawn("push-epoch", Box::pin(push)).detach();
 }
 
-/// How far an answer leads. Its entries must rise from where it was asked for, and there must be
-/// some unless that is the end: else reading on would never come to one.
+/// How far an answer leads. Its entries must rise from where it was asked for. If there are none,
+/// whatever stood up to the end is forgotten there.
 fn read_to(after: FeedPosition, changes: &Changes) -> Result<u64, String> {
     let mut last = after.sequence;
     for change in &changes.entries {
@@ -353,18 +360,14 @@ fn read_to(after: FeedPosition, changes: &Changes) -> Result<u64, String> {
         }
         last = change.sequence;
     }
-    if changes.entries.is_empty() && changes.head.sequence > last {
-        let head = changes.head.sequence;
-        return Err(format!("its feed is said to end at {head}, and shows nothing behind {last}"));
-    }
-    Ok(last)
+    Ok(if changes.entries.is_empty() { changes.head.sequence.max(last) } else { last })
 }
 
 /// The entry as the state takes it now; nothing if it is refused or known.
-fn keep(state: &State, epoch: &Epoch, entry: &Checked, now: floe_model::Timestamp) -> Vec<Entry> {
+fn keep(state: &State, epoch: &Epoch, entry: &Checked, moment: Moment) -> Vec<Entry> {
     let kept = match entry {
         Checked::Claim(checked) => routes::keep_claim(state, checked),
-        Checked::Release(release) => routes::keep_release(state, epoch, release, now),
+        Checked::Release(release) => routes::keep_release(state, epoch, release, moment),
         Checked::Plain(entry) => Ok(vec![Entry::Catalog(entry.clone())]),
     };
     kept.unwrap_or_else(|error| {
@@ -387,12 +390,12 @@ mod tests {
             let entry = CatalogEntry::Closed { claim: ClaimId([2; 16]) };
             let change = |&sequence: &u64| Change { sequence, entry: entry.clone() };
             let entries = sequences.iter().map(change).collect();
-            read_to(at(5), &Changes { head: at(head), entries })
+            read_to(at(5), &Changes { head: at(head), seal: [0; 32], entries })
         };
         assert_eq!(told(&[], 5), Ok(5));
         assert_eq!(told(&[6, 7], 9), Ok(7));
         assert_eq!(told(&[6, 8], 8), Ok(8));
-        assert!(told(&[], 6).is_err(), "there must be something up to the end");
+        assert_eq!(told(&[], 6), Ok(6), "what stood there is forgotten");
         for backwards in [&[5][..], &[7, 7], &[8, 7], &[1]] {
             assert!(told(backwards, 9).is_err(), "{backwards:?}");
         }

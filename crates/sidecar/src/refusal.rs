@@ -25,13 +25,19 @@ pub(crate) fn refused(refusal: Refusal) -> ApiError {
         Refusal::ClaimClosed { claim } => plain(ErrorCode::ClaimClosed).about_claim(claim),
         Refusal::ClosingVoid { claim } => plain(ErrorCode::StaleStatement).about_claim(claim),
         Refusal::Stale { .. } | Refusal::UploadTaken { .. } => plain(ErrorCode::StaleStatement),
+        Refusal::ContentForeign { from, .. } | Refusal::ContentOther { from, .. } => {
+            plain(ErrorCode::ContentForeign).about_claim(from)
+        }
+        Refusal::ContentEnded { from } => plain(ErrorCode::ContentEnded).about_claim(from),
         Refusal::NotStored { claim } => plain(ErrorCode::NotFound).about_claim(claim),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use floe_model::{BlobId, ClaimId, EpochNumber, RecordHash, Timestamp, UploadId};
+    use floe_model::{
+        BlobId, ClaimId, EpochNumber, NamespaceUid, RecordHash, Timestamp, UploadId,
+    };
 
     use super::*;
 
@@ -49,6 +55,11 @@ mod tests {
             ),
             (Refusal::ClaimReleased { claim, release: claim }, ErrorCode::ClaimReleased),
             (Refusal::ClaimClosed { claim }, ErrorCode::ClaimClosed),
+            (
+                Refusal::ContentForeign { from: claim, namespace: NamespaceUid([6; 16]) },
+                ErrorCode::ContentForeign,
+            ),
+            (Refusal::ContentEnded { from: claim }, ErrorCode::ContentEnded),
             (Refusal::UploadTaken { upload: UploadId([5; 16]) }, ErrorCode::StaleStatement),
             (
                 Refusal::Stale {

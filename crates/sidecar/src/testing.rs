@@ -53,11 +53,17 @@ pub(crate) fn record(shards: u16, members: usize) -> EpochRecord {
 }
 
 pub(crate) fn epoch(record: EpochRecord, position: usize) -> crate::node::Epoch {
+    let hash = record.hash();
     crate::node::Epoch {
-        hash: record.hash(),
+        hash,
         committed: true,
         position,
         shards: record.members[position].shards.clone(),
+        accepted: floe_api::EpochHint { number: record.number, hash },
+        superseded: None,
+        older: Vec::new(),
+        uncertain: Vec::new(),
+        previous: std::collections::BTreeMap::new(),
         record,
     }
 }

@@ -5,8 +5,8 @@ use std::fmt;
 use floe_model::codec::{DecodeError, Decoder, Encoder, Layout};
 use floe_model::{
     BlobId, BlobName, CatalogEntry, ClaimId, CommitProof, ExtentIndex, ExtentShape, FeedPosition,
-    Geometry, NamespaceUid, NodeName, RecordHash, SealedHead, SignedPermit, SignedRecord, StripeId, Timestamp,
-    VolumeId,
+    Geometry, NamespaceUid, NodeName, RecordHash, SealedHead, SignedPermit, SignedRecord, StripeId,
+    Timestamp, VolumeId,
 };
 
 /// Bytes of a node name.

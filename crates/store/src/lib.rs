@@ -36,7 +36,7 @@ pub use error::{OpenError, StoreError, TransactError};
 pub use identity::{Expected, VolumeIdentity};
 pub use log::LogSpan;
 pub use state::{
-    BlobState, BucketItem, ClaimState, Closing, Confirmed, ExtentState, KeyState,
-    MissingExtent, NameState, Owed, Released, State, UploadState, Window,
+    BlobState, BucketItem, ClaimState, Closing, Confirmed, ExtentState, KeyState, MissingExtent,
+    NameState, Owed, Released, State, UploadState, Window,
 };
 pub use store::Store;

@@ -75,11 +75,16 @@ pub struct Sliver<B> {
 
 impl<B: AsRef<[u8]>> Sliver<B> {
     pub(super) fn write(&self, body: &mut FrameWriter) {
-        let mut head = Encoder::default();
-        head.u8(axis_number(self.axis));
-        head.u16(self.pair.0);
-        body.frame(MessageKind::Sliver, &head.finish(), self.bytes.as_ref());
+        body.frame(MessageKind::Sliver, &sliver_head(self.axis, self.pair), self.bytes.as_ref());
     }
+}
+
+/// The head of a sliver's frame.
+pub(super) fn sliver_head(axis: Axis, pair: PairIndex) -> Vec<u8> {
+    let mut head = Encoder::default();
+    head.u8(axis_number(axis));
+    head.u16(pair.0);
+    head.finish()
 }
 
 impl Sliver<Received> {

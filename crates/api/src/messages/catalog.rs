@@ -1,10 +1,11 @@
 //! Claims, certificates, releases, and the change feed.
 
 use bytes::Bytes;
+use floe_model::catalog::{BUCKETS, BucketDigest};
 use floe_model::codec::Encoder;
 use floe_model::{
-    BlobName, CatalogEntry, Certificate, DecodeError, FeedPosition, Layout, SignedClaim,
-    SignedRelease, VolumeId,
+    BlobName, CatalogEntry, Certificate, DecodeError, FeedPosition, Layout, SealedHead,
+    SignedClaim, SignedRelease, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -173,7 +174,7 @@ pub struct Statements {
     /// The statements.
     pub items: Vec<NameStatement>,
     /// Whether no names follow: else go on behind the last name here. A name's statements are
-    /// never split over pages.
+    /// never split over pages. (Of a bucket: claim ids.)
     pub complete: bool,
 }
 
@@ -237,6 +238,8 @@ pub struct Change {
 pub struct Changes {
     /// The end of the whole feed: its volume, and the number of its last entry.
     pub head: FeedPosition,
+    /// The answerer's seal over the end ([`SealedHead`]): a reader keeps it, for the answerer.
+    pub seal: [u8; 32],
     /// The entries behind the position asked for, as many as fit; sequences rise.
     pub entries: Vec<Change>,
 }
@@ -249,6 +252,7 @@ impl Encode for Changes {
         let mut head = Encoder::default();
         head.fixed(self.head.volume.as_bytes());
         head.u64(self.head.sequence);
+        head.fixed(&self.seal);
         body.frame(MessageKind::FeedHead, &head.finish(), &[]);
         for change in &self.entries {
             let sequence = change.sequence.to_le_bytes();
@@ -262,9 +266,10 @@ impl Decode for Changes {
     fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut frames = FrameReader::new(body);
         let frame = frames.required(MessageKind::FeedHead, "feed head")?;
-        let head = frames.head(&frame, |head| {
+        let (head, seal) = frames.head(&frame, |head| {
             let volume = VolumeId(head.fixed("volume")?);
-            Ok(FeedPosition { volume, sequence: head.u64("sequence")? })
+            let position = FeedPosition { volume, sequence: head.u64("sequence")? };
+            Ok((position, head.fixed("seal")?))
         })?;
         let mut entries: Vec<Change> = Vec::new();
         while let Some(frame) = frames.optional(MessageKind::Change)? {
@@ -279,17 +284,47 @@ impl Decode for Changes {
             entries.push(Change { sequence, entry });
         }
         frames.finish("a change")?;
-        Ok(Self { head, entries })
+        Ok(Self { head, seal, entries })
     }
 }
 
-/// How far a node has read another node's feed.
+/// Digests of a catalog, one for each bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Digests(pub Vec<BucketDigest>);
+
+impl Encode for Digests {
+    const MEDIA_TYPE: &'static str = FRAMES_MEDIA_TYPE;
+
+    fn encode(&self) -> Bytes {
+        let mut body = FrameWriter::default();
+        let digests: Vec<u8> = self.0.iter().flat_map(|digest| digest.0).collect();
+        body.frame(MessageKind::Digests, &[], &digests);
+        body.finish()
+    }
+}
+
+impl Decode for Digests {
+    fn decode(body: &[u8]) -> Result<Self, MessageError> {
+        let mut frames = FrameReader::new(body);
+        let frame = frames.required(MessageKind::Digests, "digests")?;
+        let (digests, rest) = frame.payload.as_chunks::<16>();
+        if digests.len() != usize::from(BUCKETS) || !rest.is_empty() {
+            let reason = format!("{} bytes for {BUCKETS} buckets", frame.payload.len());
+            return Err(frames.layout(DecodeError::invalid("digests", reason)));
+        }
+        let digests = digests.iter().map(|digest| BucketDigest(*digest)).collect();
+        frames.finish("nothing")?;
+        Ok(Self(digests))
+    }
+}
+
+/// How far another node's feed went when it was read last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct CursorAnswer {
-    /// The last entry read, on stable storage; `None` if it never read that feed.
-    #[serde(with = "crate::report::position_text")]
-    pub position: Option<FeedPosition>,
+    /// Its end under the seal of the node whose feed it is; `None` if it was never read.
+    #[serde(with = "crate::report::optional_text")]
+    pub head: Option<SealedHead>,
 }
 
 json_message!(CertificateAnswer, ReleaseAnswer, CursorAnswer);

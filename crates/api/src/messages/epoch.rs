@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
-use floe_model::{Acceptance, CommitProof, EpochNumber, RecordHash, SignedRecord};
+use floe_model::{Acceptance, CommitProof, EpochNumber, Layout as _, RecordHash, SignedRecord};
 use http::HeaderName;
 
 use super::frames::{FrameReader, FrameWriter, MessageKind};
@@ -48,11 +48,41 @@ pub struct ChainLink {
     pub proof: Option<CommitProof>,
 }
 
+/// Bytes of the records and proofs on one page of a chain: with the frames around them, well below
+/// what a route takes or answers.
+pub const CHAIN_PAGE_BYTES: usize = 3 << 20;
+
+impl ChainLink {
+    /// Bytes of the record and its proof.
+    pub fn bytes(&self) -> usize {
+        self.record.to_bytes().len() + self.proof.as_ref().map_or(0, |it| it.to_bytes().len())
+    }
+}
+
 /// Epoch records, the oldest first; nothing in it is checked.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Chain {
     /// The records.
     pub links: Vec<ChainLink>,
+}
+
+impl Chain {
+    /// The chain in pages, each with at least one record, none if there is none.
+    pub fn pages(&self) -> impl Iterator<Item = Self> + '_ {
+        let mut rest = self.links.as_slice();
+        std::iter::from_fn(move || {
+            let mut bytes = 0;
+            let fits = |link: &&ChainLink| {
+                let first = bytes == 0;
+                bytes += link.bytes();
+                first || bytes <= CHAIN_PAGE_BYTES
+            };
+            let count = rest.iter().take_while(fits).count();
+            let (page, behind) = rest.split_at_checked(count)?;
+            rest = behind;
+            (count > 0).then(|| Self { links: page.to_vec() })
+        })
+    }
 }
 
 impl Encode for Chain {

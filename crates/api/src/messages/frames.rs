@@ -54,6 +54,10 @@ pub enum MessageKind {
     Part = 0x112,
     /// Head: status u16. Payload: the answer's body.
     PartAnswer = 0x113,
+    /// Payload: 16 bytes for each bucket.
+    Digests = 0x114,
+    /// Head: the id of the claim whose content is taken over.
+    Adopts = 0x115,
 }
 
 /// Writes frames one behind the other.

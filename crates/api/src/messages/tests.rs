@@ -1,11 +1,12 @@
+use floe_model::catalog::{BUCKETS, BucketDigest};
 use floe_model::frame::write_frame;
 use floe_model::keys::{NodePublicKey, NodeSignature, RegistrarKey};
 use floe_model::record::{Member, NO_PARENT, Policy};
 use floe_model::{
     Axis, BlobId, CatalogEntry, Certificate, Claim, ClaimId, CommitProof, CommitteeId,
     Confirmation, ContentPolicy, EpochNumber, EpochRecord, ExtentIndex, FeedPosition, Geometry,
-    Incarnation, Layout, NamespaceUid, PairIndex, Permit, RecordHash, Release, ShardIndex,
-    SignedRecord, Signers, Timestamp, UploadId, VolumeId,
+    Incarnation, Layout, NamespaceUid, PairIndex, Permit, RecordHash, Release, SealedHead,
+    ShardIndex, SignedRecord, Signers, Timestamp, UploadId, VolumeId,
 };
 use proptest::prelude::*;
 
@@ -135,7 +136,9 @@ fn reads<T: Decode>(body: &[u8]) -> bool {
 fn every_body() -> Vec<(&'static str, Bytes, Reads)> {
     let (sent, _) = extent(&[10, 70_000]);
     let inline = InlineExtent { permit: permit(), extent: sent.clone() };
-    let finish = Finish { claim: claim(77), manifest: bytes(32), inline: Some(inline) };
+    let finish =
+        Finish { claim: claim(77), manifest: bytes(32), adopts: None, inline: Some(inline) };
+    let digests = || Digests(vec![BucketDigest([7; 16]); usize::from(BUCKETS)]);
     let symbols = Symbols {
         sources: vec![SymbolsOf {
             axis: Axis::Primary,
@@ -150,6 +153,7 @@ fn every_body() -> Vec<(&'static str, Bytes, Reads)> {
         ("permit", Encode::encode(&permit()), reads::<floe_model::SignedPermit>),
         ("extent", sent.encode(), reads::<Extent<Received>>),
         ("finish", finish.encode(), reads::<Finish<Received>>),
+        ("digests", digests().encode(), reads::<Digests>),
         ("finished", confirmed().encode(), reads::<FinishAnswer>),
         ("certified", certified().encode(), reads::<CertifiedClaim>),
         ("release", Encode::encode(&release()), reads::<floe_model::SignedRelease>),
@@ -182,7 +186,7 @@ fn batch_answer() -> BatchAnswer {
 fn batches_come_back_and_take_few_routes() {
     assert_eq!(Batch::decode(&batch().encode()), Ok(batch()));
     assert_eq!(BatchAnswer::decode(&batch_answer().encode()), Ok(batch_answer()));
-    let part = Part { call: crate::Call::Epoch, body: Bytes::new() };
+    let part = Part { call: crate::Call::Epoch { after: None }, body: Bytes::new() };
     let error = Batch::decode(&Batch { parts: vec![part] }.encode()).unwrap_err().to_string();
     assert!(error.contains("route epoch does not come in batches"), "{error}");
     let many = Batch { parts: vec![batch().parts[1].clone(); Batch::MOST_PARTS + 1] };
@@ -240,6 +244,7 @@ fn changes() -> Changes {
     let change = |(entry, sequence)| Change { sequence, entry };
     Changes {
         head: FeedPosition { volume: VolumeId([3; 16]), sequence: 11 },
+        seal: [5; 32],
         entries: entries.into_iter().zip(7..).map(change).collect(),
     }
 }
@@ -269,8 +274,13 @@ fn messages_come_back() {
     }
     comes_back(&CertificateAnswer { state: Acknowledgement::Incomplete, missing_slivers: 4 });
     comes_back(&ReleaseAnswer { state: ReleaseState::Stored });
-    comes_back(&CursorAnswer { position: None });
-    comes_back(&CursorAnswer { position: Some(changes().head) });
+    comes_back(&CursorAnswer { head: None });
+    let digest = |bucket: u16| BucketDigest([bucket.to_le_bytes()[0]; 16]);
+    comes_back(&Digests((0..BUCKETS).map(digest).collect()));
+    let short = Digests(vec![BucketDigest::default(); 1023]).encode();
+    assert!(matches!(Digests::decode(&short), Err(MessageError::Layout { .. })));
+    let head = SealedHead { position: changes().head, seal: changes().seal };
+    comes_back(&CursorAnswer { head: Some(head) });
     comes_back(&Holdings {
         extents: vec![ExtentHoldings {
             extent: ExtentIndex(1),
@@ -382,12 +392,14 @@ proptest! {
         let finish = |manifest, extent| Finish {
             claim: claim(length),
             manifest,
+            adopts: (!inline).then_some(ClaimId([8; 16])),
             inline: Some(InlineExtent { permit: permit(), extent }).filter(|_| inline),
         };
         let body = finish(manifest.clone(), sent).encode();
         let wanted = Finish {
             claim: claim(length),
             manifest: Received::new(manifest),
+            adopts: (!inline).then_some(ClaimId([8; 16])),
             inline: Some(InlineExtent { permit: permit(), extent: received }).filter(|_| inline),
         };
         prop_assert_eq!(Finish::decode(&body), Ok(wanted));

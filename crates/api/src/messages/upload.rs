@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use floe_model::codec::{Decoder, Encoder};
-use floe_model::frame::frame_bytes;
+use floe_model::frame::{OpenFrame, frame_bytes};
 use floe_model::{
-    DecodeError, Incarnation, Layout, NodeName, RecordHash, SignedClaim, SignedPermit,
-    keys::NodeSignature,
+    Axis, ClaimId, DecodeError, Incarnation, Layout, NodeName, PairIndex, RecordHash, SignedClaim,
+    SignedPermit, keys::NodeSignature,
 };
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::blob::Sliver;
+use super::blob::{Sliver, sliver_head};
 use super::frames::{FrameReader, FrameWriter, MessageKind, received};
 use super::{Decode, Encode, FRAMES_MEDIA_TYPE, MessageError, Received};
 
@@ -93,6 +93,52 @@ impl Decode for Extent<Received> {
     }
 }
 
+impl Extent<Bytes> {
+    /// What stands in front of the slivers' frames: the same for all nodes.
+    pub fn encode_front(length_bytes: u32, metadata: &[u8]) -> Bytes {
+        let mut body = FrameWriter::with_capacity(frame_bytes(HEAD_BYTES, metadata.len()));
+        body.frame(MessageKind::Extent, &length_bytes.to_le_bytes(), metadata);
+        body.finish()
+    }
+}
+
+/// A sliver's frame, as it stands in an [`Extent`], made while the sliver's parts are.
+#[derive(Debug)]
+pub struct SliverFrame {
+    open: OpenFrame,
+    bytes: Vec<u8>,
+}
+
+impl SliverFrame {
+    /// Bytes of the frame of a sliver of so many.
+    pub const fn encoded_bytes(sliver_bytes: usize) -> usize {
+        frame_bytes(HEAD_BYTES, sliver_bytes)
+    }
+
+    /// Begins a frame in `memory`, which is emptied before.
+    pub fn begin(
+        mut memory: Vec<u8>,
+        (axis, pair): (Axis, PairIndex),
+        sliver_bytes: usize,
+    ) -> Self {
+        memory.clear();
+        let head = sliver_head(axis, pair);
+        let kind = MessageKind::Sliver as u16;
+        let open = OpenFrame::begin(&mut memory, kind, &head, sliver_bytes);
+        Self { open, bytes: memory }
+    }
+
+    /// Appends the sliver's next bytes.
+    pub fn append(&mut self, part: &[u8]) {
+        self.open.append(&mut self.bytes, part);
+    }
+
+    /// The frame; `None` if bytes of the sliver are missing.
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (self.open.left_bytes() == 0).then_some(self.bytes)
+    }
+}
+
 /// The only extent of a blob that comes in one request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InlineExtent<B> {
@@ -109,6 +155,8 @@ pub struct Finish<B> {
     pub claim: SignedClaim,
     /// The blob's manifest; its length stands in the claim.
     pub manifest: B,
+    /// Undelete: the claim whose content this one takes over, without bytes.
+    pub adopts: Option<ClaimId>,
     /// The content, if it comes along.
     pub inline: Option<InlineExtent<B>>,
 }
@@ -122,13 +170,31 @@ impl<B: AsRef<[u8]>> Encode for Finish<B> {
         let statements = 4096;
         let bytes = frame_bytes(HEAD_BYTES, manifest.len()) + extent + statements;
         let mut body = FrameWriter::with_capacity(bytes);
-        body.value(MessageKind::Claim, &self.claim);
-        body.frame(MessageKind::Manifest, &self.claim.body.length.to_le_bytes(), manifest);
+        self.write_front(&mut body);
         if let Some(inline) = &self.inline {
             body.value(MessageKind::Permit, &inline.permit);
             inline.extent.write(&mut body);
         }
         body.finish()
+    }
+}
+
+impl<B: AsRef<[u8]>> Finish<B> {
+    /// What stands in front of an extent that is encoded already: the same for all nodes.
+    pub fn encode_front(&self, permit: &SignedPermit) -> Bytes {
+        let mut body = FrameWriter::default();
+        self.write_front(&mut body);
+        body.value(MessageKind::Permit, permit);
+        body.finish()
+    }
+
+    fn write_front(&self, body: &mut FrameWriter) {
+        let length = self.claim.body.length.to_le_bytes();
+        body.value(MessageKind::Claim, &self.claim);
+        body.frame(MessageKind::Manifest, &length, self.manifest.as_ref());
+        if let Some(adopts) = &self.adopts {
+            body.frame(MessageKind::Adopts, adopts.as_bytes(), &[]);
+        }
     }
 }
 
@@ -142,13 +208,17 @@ impl Decode for Finish<Received> {
             let reason = format!("{length}, the claim says {}", claim.body.length);
             return Err(frames.layout(DecodeError::invalid("length", reason)));
         }
+        let adopts = match frames.optional(MessageKind::Adopts)? {
+            Some(frame) => Some(frames.head(&frame, |head| head.fixed("claim").map(ClaimId))?),
+            None => None,
+        };
         let permit = frames.optional_value(MessageKind::Permit)?;
         let inline = match permit {
             Some(permit) => Some(InlineExtent { permit, extent: Extent::read(&mut frames)? }),
             None => None,
         };
         frames.finish("a permit, an extent or a sliver")?;
-        Ok(Self { claim, manifest: received(manifest), inline })
+        Ok(Self { claim, manifest: received(manifest), adopts, inline })
     }
 }
 

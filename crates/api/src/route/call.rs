@@ -3,9 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use floe_model::catalog::{BUCKETS, Bucket};
 use floe_model::{
-    Axis, BlobId, BlobName, BootId, ClaimId, ExtentIndex, FeedPosition, LeaseId, NamespaceUid,
-    NodeName, PairIndex, UploadId,
+    Axis, BlobId, BlobName, BootId, ClaimId, EpochNumber, ExtentIndex, FeedPosition, LeaseId,
+    NamespaceUid, NodeName, PairIndex, UploadId,
 };
 use http::Method;
 
@@ -44,7 +45,10 @@ pub enum Call {
     /// [`Route::Report`].
     Report,
     /// [`Route::Epoch`].
-    Epoch,
+    Epoch {
+        /// Only records with a higher number; `None` for all.
+        after: Option<EpochNumber>,
+    },
     /// [`Route::PushEpoch`].
     PushEpoch,
     /// [`Route::OpenUpload`].
@@ -85,6 +89,8 @@ pub enum Call {
         namespace_uid: NamespaceUid,
         /// The name in it.
         name: BlobName,
+        /// Claims that a release covers are to be shown too, to be undeleted.
+        released: bool,
     },
     /// [`Route::List`].
     List {
@@ -146,6 +152,15 @@ pub enum Call {
         /// Whose feed it is.
         node: NodeName,
     },
+    /// [`Route::Digests`].
+    Digests,
+    /// [`Route::Bucket`].
+    Bucket {
+        /// Which bucket.
+        bucket: Bucket,
+        /// Only claim ids behind this one.
+        after: Option<ClaimId>,
+    },
     /// [`Route::Batch`].
     Batch,
     /// [`Route::Lease`].
@@ -183,7 +198,7 @@ impl Call {
         match self {
             Self::Identity => Route::Identity,
             Self::Report => Route::Report,
-            Self::Epoch => Route::Epoch,
+            Self::Epoch { .. } => Route::Epoch,
             Self::PushEpoch => Route::PushEpoch,
             Self::OpenUpload { .. } => Route::OpenUpload,
             Self::PutExtent { .. } => Route::PutExtent,
@@ -200,6 +215,8 @@ impl Call {
             Self::Holdings { .. } => Route::Holdings,
             Self::Changes { .. } => Route::Changes,
             Self::Cursor { .. } => Route::Cursor,
+            Self::Digests => Route::Digests,
+            Self::Bucket { .. } => Route::Bucket,
             Self::Batch => Route::Batch,
             Self::Lease => Route::Lease,
             Self::RenewLease { .. } => Route::RenewLease,
@@ -270,6 +287,7 @@ impl Call {
             (Self::Sliver { axis, .. }, "axis") => axis.to_string(),
             (Self::Sliver { pair, .. }, "pair") => pair.to_string(),
             (Self::Cursor { node }, "node") => node.to_string(),
+            (Self::Bucket { bucket, .. }, "bucket") => bucket.0.to_string(),
             (
                 Self::RenewLease { lease, .. }
                 | Self::EndLease { lease, .. }
@@ -285,10 +303,13 @@ impl Call {
             vec![("first", span.first.to_string()), ("count", span.count.to_string())]
         };
         match self {
+            Self::Epoch { after: Some(after) } => vec![("after", after.to_string())],
             Self::List { after, limit, .. } => {
                 let after = after.iter().map(|name| ("after", name.to_string()));
                 after.chain([("limit", limit.to_string())]).collect()
             }
+            Self::Resolve { released: true, .. } => vec![("released", true.to_string())],
+            Self::Bucket { after: Some(after), .. } => vec![("after", after.to_string())],
             Self::Sliver { stripes: Some(stripes), .. } => span(stripes),
             Self::Holdings { extents, .. } => span(extents),
             Self::Changes { after, wait_millis } => {
@@ -329,7 +350,7 @@ impl Call {
         Ok(match route {
             Route::Identity => Self::Identity,
             Route::Report => Self::Report,
-            Route::Epoch => Self::Epoch,
+            Route::Epoch => Self::Epoch { after: values.query("after")?.map(EpochNumber) },
             Route::PushEpoch => Self::PushEpoch,
             Route::OpenUpload => Self::OpenUpload { upload: values.path("upload")? },
             Route::PutExtent => {
@@ -342,6 +363,7 @@ impl Call {
             Route::Resolve => Self::Resolve {
                 namespace_uid: values.path("namespace_uid")?,
                 name: values.path("name")?,
+                released: values.query("released")?.unwrap_or(false),
             },
             Route::List => Self::List {
                 namespace_uid: values.path("namespace_uid")?,
@@ -376,6 +398,10 @@ impl Call {
                 wait_millis: values.query("wait_millis")?.unwrap_or(0).min(LONGEST_WAIT_MILLIS),
             },
             Route::Cursor => Self::Cursor { node: values.path("node")? },
+            Route::Digests => Self::Digests,
+            Route::Bucket => {
+                Self::Bucket { bucket: values.bucket()?, after: values.query("after")? }
+            }
             Route::Batch => Self::Batch,
             Route::Lease => Self::Lease,
             Route::RenewLease => {
@@ -438,6 +464,12 @@ impl Values<'_> {
 
     fn boot(&self) -> Result<BootId, ApiError> {
         self.query("boot")?.ok_or_else(|| ApiError::malformed("boot: it is missing"))
+    }
+
+    fn bucket(&self) -> Result<Bucket, ApiError> {
+        let bucket = Bucket(self.path("bucket")?);
+        let refused = || ApiError::malformed(format_args!("bucket: there are {BUCKETS}, from 0"));
+        (bucket.0 < BUCKETS).then_some(bucket).ok_or_else(refused)
     }
 
     fn axis(&self) -> Result<Axis, ApiError> {

@@ -183,6 +183,20 @@ pub static ROUTES: [RouteSpec; Route::ALL.len()] = [
         bounds(NONE, SMALL, QUICK),
     ),
     spec(
+        (Route::Digests, "digests"),
+        Method::GET,
+        "/v1/catalog/digests",
+        &[Node, Operator],
+        bounds(NONE, SMALL, QUICK),
+    ),
+    spec(
+        (Route::Bucket, "bucket"),
+        Method::GET,
+        "/v1/catalog/buckets/{bucket}",
+        &[Node, Operator],
+        bounds(NONE, PAGE, QUICK),
+    ),
+    spec(
         (Route::Batch, "batch"),
         Method::POST,
         "/v1/batch",

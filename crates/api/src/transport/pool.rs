@@ -4,32 +4,31 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use floe_env::Task;
 use http::{Request, Response};
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
 use super::{Target, TransportLimits};
+use crate::pieces::Pieces;
 
 /// One connection; dropping it closes it.
 pub(super) struct Connection {
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<Pieces>,
     _task: Task,
 }
 
 impl Connection {
-    pub(super) const fn new(sender: SendRequest<Full<Bytes>>, task: Task) -> Self {
+    pub(super) const fn new(sender: SendRequest<Pieces>, task: Task) -> Self {
         Self { sender, _task: task }
     }
 
     pub(super) async fn send(
         &mut self,
-        request: Request<Bytes>,
+        request: Request<Pieces>,
     ) -> hyper::Result<Response<Incoming>> {
         self.sender.ready().await?;
-        self.sender.send_request(request.map(Full::new)).await
+        self.sender.send_request(request).await
     }
 }
 

@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 
 use floe_env::{BoxFuture, BoxStream, Listener};
 use http::StatusCode;
+use http_body_util::Full;
 
 use super::*;
 use crate::client::{CallError, NodeClient};

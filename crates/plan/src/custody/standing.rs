@@ -28,12 +28,14 @@ impl Standing {
     }
 }
 
-/// How far a peer has read this node's feed.
+/// How far this node's feed went when a peer read it last.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CursorAnswer {
     /// The peer.
     pub node: NodeName,
-    /// How far it has read; none if it never did.
+    /// The end of the feed that the peer shows, under this node's own seal
+    /// ([`SealedHead`](floe_model::SealedHead)), which the caller checked; none if it never read the
+    /// feed, or shows what this node did not seal.
     pub cursor: Option<FeedPosition>,
 }
 
@@ -58,9 +60,25 @@ pub enum CursorCheck {
     },
 }
 
-/// Compares the peers' cursors with the own head. One beyond it is enough to stop, whenever it
-/// comes, also after the check once passed. A cursor on another volume is of an earlier incarnation
-/// and says nothing. This node counts as one that answered: its own head is known.
+/// Compares what peers show of the own feed with its head. One end beyond it is enough to stop,
+/// whenever it comes, also after the check once passed. An end of another volume is of an earlier
+/// incarnation and says nothing. This node counts as one that answered: its own head is known.
+///
+/// Neither a liar nor an old copy wins:
+/// - A liar cannot make up an end that stops the node: only the node itself can seal one, and it seals
+///   only what is on stable storage. A liar that shows nothing, or an older end, is one of the nodes
+///   worth f shards whose answers prove nothing.
+/// - An old copy forgot entries that it had sealed for whoever read them. Any n-f answers, the own one
+///   included, leave out nodes worth f shards at most; so once honest nodes worth f+1 shards had read
+///   one of the entries, one of them is heard, and shows an end beyond the copy's. Counting voices
+///   instead of seals would lose that: f+1 honest ones may have read it, and f of them be left out.
+/// - What fewer had read may go unseen: either those who read it do not answer, then they and this node
+///   are faulty together, or nobody had read it. Readers wait at the end of each feed, so that is what
+///   was promised within the last round trip before the copy was put back. The rest is borne by what
+///   promises are counted in: a certificate or release that was acknowledged by nodes worth n-f shards
+///   is on others worth n-2f at least, f+1 or more, and this node reads their feeds again; a blob that
+///   a claim id was bound to with a certificate was bound by as many others, who keep refusing a second
+///   one.
 pub fn check_cursors(
     record: &EpochRecord,
     me: &NodeName,

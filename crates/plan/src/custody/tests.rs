@@ -54,6 +54,11 @@ fn what_is_confirmed() {
     let bound = Refusal::ClaimBound { claim: id, bound: BlobId([11; 32]), wanted: claim.blob };
     let conflict = |of: &[u8]| Refusal::ClaimConflicted { claim: id, blobs: blobs(of) };
     let uncommitted = ServedRecord { committed: false, ..base.served };
+    let superseded = |millis| ServedRecord {
+        accepted: EpochNumber(1),
+        superseded: Some(ago(millis)),
+        ..base.served
+    };
     let with = |bound: &[u8]| ConfirmFacts { bound: blobs(bound), ..base.clone() };
     let rows = [
         (base.clone(), sign(true)),
@@ -71,6 +76,12 @@ fn what_is_confirmed() {
         (
             ConfirmFacts { served: uncommitted, ..base.clone() },
             Err(Refusal::Uncommitted { accepted: EpochNumber(0) }),
+        ),
+        // Under an older record, for a day after a newer one is known to be committed.
+        (ConfirmFacts { served: superseded(DAY), ..base.clone() }, sign(true)),
+        (
+            ConfirmFacts { served: superseded(DAY + 1), ..base.clone() },
+            Err(Refusal::NeedEpoch { accepted: EpochNumber(1), named: record.hash() }),
         ),
         (
             ConfirmFacts { release: Some(&release), ..base.clone() },
@@ -133,6 +144,11 @@ fn what_is_opened() {
     let id = claim.claim;
     let named = RecordHash([9; 32]);
     let uncommitted = ServedRecord { committed: false, ..base.served };
+    let superseded = |millis| ServedRecord {
+        accepted: EpochNumber(1),
+        superseded: Some(ago(millis)),
+        ..base.served
+    };
     let stale = Refusal::Stale { kind: "permit", signed: old.signed, now: NOW, limit_millis: DAY };
     let rows = [
         (base.clone(), Ok(Open::New)),
@@ -149,6 +165,20 @@ fn what_is_opened() {
         (
             OpenFacts { served: uncommitted, ..base.clone() },
             Err(Refusal::Uncommitted { accepted: EpochNumber(0) }),
+        ),
+        // Under an older record: what began before its successor was known to be committed goes on.
+        (OpenFacts { served: superseded(HOUR), ..base.clone() }, Ok(Open::New)),
+        (
+            OpenFacts { served: superseded(HOUR + 1), ..base.clone() },
+            Err(Refusal::NeedEpoch { accepted: EpochNumber(1), named: record.hash() }),
+        ),
+        (
+            OpenFacts { served: superseded(HOUR + 1), opened: Some(&permit), ..base.clone() },
+            Ok(Open::Already),
+        ),
+        (
+            OpenFacts { served: superseded(DAY + 1), opened: Some(&permit), ..base.clone() },
+            Err(Refusal::NeedEpoch { accepted: EpochNumber(1), named: record.hash() }),
         ),
         (
             OpenFacts { release: Some(&release), ..base.clone() },

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_api::messages::{
-    CertifiedClaim, Change, Changes, CursorAnswer, NameStatement, Statements,
+    CertifiedClaim, Change, Changes, CursorAnswer, Digests, NameStatement, Statements,
 };
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
-use floe_model::{BlobName, FeedPosition, NamespaceUid, NodeName};
-use floe_store::State;
+use floe_model::catalog::Bucket;
+use floe_model::{BlobName, ClaimId, FeedPosition, NamespaceUid, NodeName, SealedHead};
+use floe_store::{BucketItem, State};
 
 use super::{Answer, ok};
 use crate::node::Node;
@@ -20,15 +21,20 @@ const PAGE_BYTES: usize = 1 << 20;
 /// What one statement takes at most, roughly.
 const STATEMENT_BYTES: usize = 2048;
 
-/// What a reader needs of a name. A claim that a release in the same answer covers is left out: the
-/// reader would only strike it out again, for all answers alike. No release is left out: one of an
+/// What a reader needs of a name. A claim that a release in the same answer covers is left out,
+/// unless it is `released` ones that are asked for: the reader would only strike it out again, for
+/// all answers alike. No release is left out: one of an
 /// older object may be all that ends a claim of its id that another gateway signed with a clock
 /// that was ahead.
-fn statements(state: &State, namespace: &NamespaceUid, name: &BlobName) -> Vec<NameStatement> {
-    let live = state
+fn statements(
+    state: &State,
+    (namespace, name): (&NamespaceUid, &BlobName),
+    released: bool,
+) -> Vec<NameStatement> {
+    let shown = state
         .claims_of_name(namespace, name)
-        .filter(|(claim, _)| state.covering_release(&claim.body).is_none());
-    let claims = live.map(|(claim, certificate)| {
+        .filter(|(claim, _)| released || state.covering_release(&claim.body).is_none());
+    let claims = shown.map(|(claim, certificate)| {
         NameStatement::Certified(Box::new(CertifiedClaim {
             claim: claim.as_ref().clone(),
             certificate: certificate.as_ref().clone(),
@@ -41,8 +47,13 @@ fn statements(state: &State, namespace: &NamespaceUid, name: &BlobName) -> Vec<N
 }
 
 /// Answers [`floe_api::Route::Resolve`].
-pub(super) async fn resolve(node: &Arc<Node>, namespace: NamespaceUid, name: BlobName) -> Answer {
-    let items = node.read(move |state| statements(state, &namespace, &name)).await?;
+pub(super) async fn resolve(
+    node: &Arc<Node>,
+    namespace: NamespaceUid,
+    name: BlobName,
+    released: bool,
+) -> Answer {
+    let items = node.read(move |state| statements(state, (&namespace, &name), released)).await?;
     ok(&Statements { items, complete: true })
 }
 
@@ -63,11 +74,47 @@ pub(super) async fn list(
                 page.complete = false;
                 break;
             }
-            page.items.extend(statements(state, &namespace, name));
+            page.items.extend(statements(state, (&namespace, name), false));
         }
         page
     });
     ok(&page.await?)
+}
+
+/// Answers [`floe_api::Route::Digests`].
+pub(super) async fn digests(node: &Arc<Node>) -> Answer {
+    ok(&Digests(node.read(State::digests).await?))
+}
+
+/// Answers [`floe_api::Route::Bucket`].
+pub(super) async fn bucket(node: &Arc<Node>, bucket: Bucket, after: Option<ClaimId>) -> Answer {
+    ok(&node.read(move |state| bucket_page(state.bucket(bucket), after)).await?)
+}
+
+/// A page of a bucket; the statements of one claim id stay together.
+fn bucket_page(items: Vec<BucketItem>, after: Option<ClaimId>) -> Statements {
+    let mut page = Statements { items: Vec::new(), complete: true };
+    let mut last = None;
+    for item in items.into_iter().filter(|item| after.is_none_or(|after| item.claim() > after)) {
+        let is_full = page.items.len() * STATEMENT_BYTES >= PAGE_BYTES;
+        if is_full && last != Some(item.claim()) {
+            page.complete = false;
+            break;
+        }
+        last = Some(item.claim());
+        page.items.push(match item {
+            BucketItem::Live(claim, certificate) => {
+                NameStatement::Certified(Box::new(CertifiedClaim {
+                    claim: claim.as_ref().clone(),
+                    certificate: certificate.as_ref().clone(),
+                }))
+            }
+            BucketItem::Release(release) => {
+                NameStatement::Release(Box::new(release.as_ref().clone()))
+            }
+        });
+    }
+    page
 }
 
 /// Answers [`floe_api::Route::Changes`]: what is on stable storage behind a position, waiting for
@@ -109,11 +156,12 @@ pub(super) async fn changes(
         entries.into_iter().map(|(sequence, entry)| Change { sequence, entry }).collect();
     // The feed may have grown between the two looks.
     let sequence = head.max(entries.last().map_or(0, |last| last.sequence));
-    ok(&Changes { head: FeedPosition { volume, sequence }, entries })
+    let sealed = SealedHead::new(FeedPosition { volume, sequence }, node.store.key());
+    ok(&Changes { head: sealed.position, seal: sealed.seal, entries })
 }
 
 /// Answers [`floe_api::Route::Cursor`].
 pub(super) async fn cursor(node: &Arc<Node>, of: NodeName) -> Answer {
-    let position = node.read(move |state| state.cursor(&of)).await?;
-    ok(&CursorAnswer { position })
+    let head = node.read(move |state| state.head_of(&of).copied()).await?;
+    ok(&CursorAnswer { head })
 }

@@ -19,6 +19,7 @@ use super::{Answer, ok};
 use crate::facts;
 use crate::node::{Epoch, Node};
 use crate::refusal::refused;
+use crate::running::Moment;
 use crate::vouching::{self, Vouching};
 
 /// Claim and certificate, each checked against the record it names.
@@ -145,17 +146,18 @@ pub(crate) fn keep_release(
     state: &State,
     epoch: &Epoch,
     release: &SignedRelease,
-    now: Timestamp,
+    moment: Moment,
 ) -> Result<Vec<Entry>, ApiError> {
     let entry = CatalogEntry::Release(Box::new(release.clone()));
     let facts = StoreReleaseFacts {
-        now,
+        now: moment.now,
         retention_millis: epoch.record.policy.release_retention_millis,
         release: &release.body,
         held: state.knows(&entry),
     };
     Ok(match custody::store_release(&facts).map_err(refused)? {
-        Keep::Store => vec![Entry::Catalog(entry)],
+        // Its window begins here and now.
+        Keep::Store => vec![Entry::Ran { millis: moment.ran_millis }, Entry::Catalog(entry)],
         Keep::Already => Vec::new(),
     })
 }
@@ -169,9 +171,9 @@ pub(super) async fn put_release(
     if release.body.claim != claim {
         return Err(ApiError::malformed("the path names another claim than the body"));
     }
-    let (epoch, now) = (node.epoch()?, node.now());
+    let (epoch, moment) = (node.epoch()?, node.moment());
     let release = check_release(node, release).await?;
-    node.transact(move |state| Ok((keep_release(state, &epoch, &release, now)?, ()))).await?;
+    node.transact(move |state| Ok((keep_release(state, &epoch, &release, moment)?, ()))).await?;
     node.sync().await?;
     ok(&ReleaseAnswer { state: ReleaseState::Stored })
 }

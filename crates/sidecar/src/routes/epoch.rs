@@ -1,33 +1,53 @@
-//! Epoch records: handing out the chain, accepting what is offered.
+//! Epoch records: handing out the chain, taking what is offered, fetching what is heard of.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use floe_api::messages::{Chain, ChainLink};
-use floe_api::{ApiError, ErrorCode};
+use floe_api::messages::{CHAIN_PAGE_BYTES, Chain, ChainLink};
+use floe_api::{ApiError, EpochHint, ErrorCode, Target};
 use floe_env::Work;
 use floe_model::keys::RegistrarPublicKey;
-use floe_model::{Acceptance, CommitProof, Lineage, SignedRecord};
-use floe_plan::epoch::{Accept, Identity, Violation, accept};
+use floe_model::{Acceptance, ChainError, EpochNumber, EpochTree, RecordHash, SignedRecord};
+use floe_plan::epoch::{self, Accept, Identity, Link, Taken, Violation};
 use floe_store::{Entry, State};
 
 use super::{Answer, ok};
 use crate::node::{Epoch, Node};
 
-/// Answers [`floe_api::Route::Epoch`].
-pub(super) async fn chain(node: &Arc<Node>) -> Answer {
-    ok(&known(node).await?)
+/// How often a chain is looked at anew because another one was accepted meanwhile.
+const MOST_LOOKS: usize = 4;
+
+/// Answers [`floe_api::Route::Epoch`]: a page of the way to the accepted record, and not of what lies
+/// beside it.
+pub(super) async fn chain(node: &Arc<Node>, after: Option<EpochNumber>) -> Answer {
+    let page = node.read(move |state| {
+        let mut bytes = 0;
+        let mut links = path(state);
+        links.retain(|link| after.is_none_or(|after| link.record.record.number > after));
+        let fits = |link: &ChainLink| {
+            let first = bytes == 0;
+            bytes += link.bytes();
+            first || bytes <= CHAIN_PAGE_BYTES
+        };
+        links.into_iter().take_while(fits).collect()
+    });
+    ok(&Chain { links: page.await? })
 }
 
-/// All records known here, with their proofs.
+/// The way to the accepted record, with the proofs at hand.
 pub(crate) async fn known(node: &Node) -> Result<Chain, ApiError> {
-    let links = node.read(|state| {
-        let link = |(hash, record): &(_, Arc<SignedRecord>)| ChainLink {
-            record: record.as_ref().clone(),
-            proof: state.commit_proof(hash).map(|proof| proof.as_ref().clone()),
-        };
-        state.chain().iter().map(link).collect()
-    });
-    Ok(Chain { links: links.await? })
+    Ok(Chain { links: node.read(path).await? })
+}
+
+fn path(state: &State) -> Vec<ChainLink> {
+    let Some((tip, _)) = state.accepted() else { return Vec::new() };
+    let tree = state.epochs();
+    let link = |signed: &Arc<SignedRecord>| ChainLink {
+        record: signed.as_ref().clone(),
+        proof: tree.proof(&signed.record.hash()).map(|proof| proof.as_ref().clone()),
+    };
+    tree.path(&tip).into_iter().map(link).collect()
 }
 
 /// Answers [`floe_api::Route::PushEpoch`]: stores, syncs, then signs.
@@ -39,115 +59,234 @@ pub(super) async fn push(node: &Arc<Node>, chain: Chain) -> Answer {
     ok(&node.run(Work::Foreground, sign).await?)
 }
 
-/// Takes the records and proofs of a chain, the oldest first; durable when it returns.
+/// Takes the records and proofs of a chain, the oldest first, and accepts its last record, or says why
+/// not; durable when it returns.
 pub(crate) async fn take(node: &Arc<Node>, chain: Chain) -> Result<(), ApiError> {
-    if chain.links.is_empty() {
-        return Err(ApiError::malformed("the chain has no epoch record"));
-    }
-    for link in chain.links {
-        take_link(node, link).await?;
-    }
-    node.sync().await?;
-    announce(node).await
-}
-
-/// Tells everybody here which record is accepted, and opens what that opens.
-pub(crate) async fn announce(node: &Arc<Node>) -> Result<(), ApiError> {
-    let me = node.me.clone();
-    let view = move |state: &State| view_of(&me, state).map(|view| (view, state.caught_up()));
-    match node.read(view).await? {
-        Ok((view, caught_up)) => {
-            // Record 0 names this very volume: no earlier one ever bound anything.
-            let since_genesis = view.as_ref().is_some_and(|view| view.record.number.0 == 0);
-            if caught_up || since_genesis {
-                node.gate.set_caught_up();
-            }
-            for (_, peer) in view.iter().flat_map(Epoch::peers) {
-                node.metrics.peer_known(&peer.node);
-            }
-            node.signals.epoch.send_replace(view.map(Arc::new));
-            Ok(())
-        }
-        Err(violation) => {
-            node.gate.refuse(violation.to_string());
-            Err(refused(node, &violation))
+    let link = |ChainLink { record, proof }| Link { record, proof };
+    let links: Arc<[Link]> = chain.links.into_iter().map(link).collect();
+    for _ in 0..MOST_LOOKS {
+        let known = |state: &State| (state.epochs().clone(), state.accepted().map(|(it, _)| it));
+        let (tree, accepted) = node.read(known).await?;
+        let (me, offered) = (node.me.clone(), Arc::clone(&links));
+        // Signatures are checked outside the lock.
+        let judge = move || epoch::take(&tree, &me, accepted.as_ref(), offered.to_vec());
+        let taken = node.run(Work::Foreground, judge).await?;
+        let taken = taken.map_err(|violation| refused(node, &violation))?;
+        let verdict = taken.verdict.clone();
+        if record(node, accepted, taken).await? {
+            node.sync().await?;
+            announce(node).await?;
+            return verdict.map(drop).map_err(|violation| refused(node, &violation));
         }
     }
+    Err(ApiError::overloaded("other epoch records are being accepted: ask again", 1))
 }
 
-async fn take_link(node: &Arc<Node>, link: ChainLink) -> Result<(), ApiError> {
-    let me = node.me.clone();
-    let offered = link.record.clone();
-    // Signatures are checked outside the lock; accepting again inside is a comparison.
-    let accepted =
-        node.read(|state| state.accepted().map(|(_, signed)| Arc::clone(signed))).await?;
-    let verdict = node.run(Work::Foreground, move || {
-        accept(accepted.as_ref().map(|signed| &signed.record), &me, &offered)
-    });
-    let verdict = verdict.await?.map_err(|violation| refused(node, &violation))?;
-    let proof = verified_proof(node, &link).await?;
-    let hash = link.record.record.hash();
+/// Records what was decided on; false if another record than `accepted` was accepted meanwhile.
+async fn record(
+    node: &Node,
+    accepted: Option<RecordHash>,
+    taken: Taken,
+) -> Result<bool, ApiError> {
+    let learnt = node.now();
     node.transact(move |state| {
+        if state.accepted().map(|(hash, _)| hash) != accepted {
+            return Ok((Vec::new(), false));
+        }
         let mut entries = Vec::new();
-        match state.accepted() {
-            Some((accepted, _)) if accepted != hash => {
-                // Another push was faster.
-                return Err(ApiError::new(
-                    ErrorCode::NeedEpoch,
-                    "another epoch record was accepted meanwhile",
-                ));
+        for signed in taken.records {
+            if state.record(&signed.record.hash()).is_none() {
+                entries.push(Entry::Record(Box::new(signed.as_ref().clone())));
             }
-            None if verdict == Accept::New => {
-                entries.push(Entry::Record(Box::new(link.record)));
-                entries.push(Entry::Accepted(hash));
+        }
+        for proof in taken.proofs {
+            if !state.epochs().is_committed(&proof.record) {
+                let proof = Box::new(proof.as_ref().clone());
+                entries.push(Entry::Committed { proof, learnt });
             }
-            _ => {}
         }
-        if let Some(proof) = proof.filter(|proof| state.commit_proof(&proof.record).is_none()) {
-            entries.push(Entry::Committed(Box::new(proof)));
+        if taken.verdict == Ok(Accept::New) {
+            entries.push(Entry::Accepted(taken.tip));
         }
-        Ok((entries, ()))
+        Ok((entries, true))
     })
     .await
 }
 
-async fn verified_proof(node: &Node, link: &ChainLink) -> Result<Option<CommitProof>, ApiError> {
-    let Some(proof) = link.proof.clone() else { return Ok(None) };
-    let record = link.record.record.clone();
-    let verified = node
-        .run(Work::Foreground, move || {
-            proof.verify(&record, &Lineage::of_genesis(&record)).map(|()| proof)
-        })
-        .await?;
-    verified.map(Some).map_err(|error| ApiError::new(ErrorCode::CertificateInvalid, error))
+/// Tells everybody here which record is accepted, and opens or shuts what that opens or shuts.
+pub(crate) async fn announce(node: &Arc<Node>) -> Result<(), ApiError> {
+    let me = node.me.clone();
+    let look = move |state: &State| {
+        let caught_up = state.caught_up() || is_of_genesis(&me, state);
+        (view_of(&me, state), caught_up)
+    };
+    let (view, caught_up) = node.read(look).await?;
+    let view = match view {
+        Ok(view) => view,
+        Err(violation) => {
+            node.signals.epoch.send_replace(None);
+            match &violation {
+                // A later record may name it again, with this volume.
+                Violation::NotMember { .. } => node.gate.left(violation.to_string()),
+                _ => node.gate.refuse(violation.to_string()),
+            }
+            return Err(refused(node, &violation));
+        }
+    };
+    if caught_up {
+        node.gate.set_caught_up();
+    }
+    if view.is_some() {
+        node.gate.joined();
+    }
+    for (_, peer) in view.iter().flat_map(Epoch::peers) {
+        node.metrics.peer_known(&peer.node);
+    }
+    node.signals.epoch.send_replace(view.map(Arc::new));
+    Ok(())
 }
 
 fn refused(node: &Node, violation: &Violation) -> ApiError {
     let code = match violation {
-        Violation::Signature(_)
-        | Violation::Signer(_)
+        Violation::Chain(ChainError::UnknownParent { .. })
+        | Violation::GenesisUncommitted
+        | Violation::NotAbove { .. }
+        | Violation::Leaves { .. } => ErrorCode::NeedEpoch,
+        Violation::Chain(ChainError::UnknownRecord(_) | ChainError::Proof { .. }) => {
+            ErrorCode::CertificateInvalid
+        }
+        Violation::Chain(
+            ChainError::Signer { .. }
+            | ChainError::Signature { .. }
+            | ChainError::Possession { .. },
+        )
         | Violation::OtherOperator
-        | Violation::Possession(_) => ErrorCode::StatementInvalid,
-        Violation::Accepted { .. } => ErrorCode::NeedEpoch,
+        | Violation::Whole { .. } => ErrorCode::StatementInvalid,
         Violation::OtherVolume { .. }
         | Violation::NotMember { .. }
         | Violation::OtherCommittee { .. } => ErrorCode::NotServing,
         _ => ErrorCode::Malformed,
     };
     node.gate.violated(violation.to_string());
-    ApiError::new(code, violation)
+    let accepted = node.signals.epoch.borrow().as_ref().map(|epoch| epoch.accepted.number);
+    let error = ApiError::new(code, violation);
+    match code {
+        ErrorCode::NeedEpoch => ApiError { epoch: accepted.or(Some(EpochNumber(0))), ..error },
+        _ => error,
+    }
 }
 
-/// The accepted record as the node sees it; an error if it names another volume than this one.
+/// Record 0 names this very volume: no earlier one ever bound anything.
+fn is_of_genesis(me: &Identity, state: &State) -> bool {
+    let genesis = state.genesis().and_then(|hash| state.record(&hash));
+    genesis.is_some_and(|genesis| epoch::names_me(&genesis.record, me).is_ok())
+}
+
+/// The accepted record as the node sees it; an error if the node is no member with this volume.
 fn view_of(me: &Identity, state: &State) -> Result<Option<Epoch>, Violation> {
-    let Some((hash, signed)) = state.accepted() else { return Ok(None) };
+    let tree = state.epochs();
+    let accepted = state.accepted();
+    let standing = epoch::standing_record(tree, accepted.as_ref().map(|(hash, _)| hash));
+    standing.map_or(Ok(()), |standing| epoch::names_me(&standing.record, me))?;
+    let Some((hash, signed)) = accepted else { return Ok(None) };
+    epoch::names_me(&signed.record, me)?;
+    let hint = EpochHint { number: signed.record.number, hash };
+    let path = tree.path(&hash);
+    let committed = |signed: &&&Arc<SignedRecord>| tree.is_committed(&signed.record.hash());
+    let mut older = Vec::new();
+    // From the newest on: each is superseded by the committed one that was seen before it.
+    let mut superseded = state.committed_at(&hash);
+    for signed in path.iter().rev().skip(1).filter(committed) {
+        let view = seat(me, (tree, hint), signed);
+        let view = view.map(|view| Arc::new(Epoch { superseded, ..view }));
+        superseded = state.committed_at(&signed.record.hash());
+        older.extend(view);
+    }
+    let newest = path.iter().rposition(|signed| tree.is_committed(&signed.record.hash()));
+    let uncertain = path.get(newest.unwrap_or(0)..path.len().saturating_sub(1));
+    let uncertain = uncertain.unwrap_or_default().iter().map(|it| Arc::clone(it)).collect();
+    let own = |shard: &floe_model::ShardIndex| {
+        let mut owners = tree.previous_owners(&hash, *shard);
+        owners.retain(|owner| owner.node != me.node);
+        (*shard, owners)
+    };
+    let previous: BTreeMap<_, _> = signed.record.unfilled.iter().map(own).collect();
+    let view = seat(me, (tree, hint), signed);
+    Ok(view.map(|view| Epoch { older, uncertain, previous, ..view }))
+}
+
+/// A record with this volume's place in it; `None` if it has none.
+fn seat(
+    me: &Identity,
+    (tree, accepted): (&EpochTree, EpochHint),
+    signed: &SignedRecord,
+) -> Option<Epoch> {
     let record = signed.record.clone();
-    floe_plan::epoch::names_me(&record, me)?;
-    let node = &me.node;
-    let position = record.position(node).unwrap_or(usize::MAX);
-    let shards = record.member(node).map(|member| member.shards.clone()).unwrap_or_default();
-    let committed = state.commit_proof(&hash).is_some();
-    Ok(Some(Epoch { hash, record, committed, position, shards }))
+    epoch::names_me(&record, me).ok()?;
+    let position = record.position(&me.node)?;
+    let hash = record.hash();
+    Some(Epoch {
+        hash,
+        committed: tree.is_committed(&hash),
+        position,
+        shards: record.members.get(position)?.shards.clone(),
+        accepted,
+        superseded: None,
+        older: Vec::new(),
+        uncertain: Vec::new(),
+        previous: BTreeMap::new(),
+        record,
+    })
+}
+
+/// A peer said which record it accepted last: what is new of its chain is fetched.
+pub(crate) fn heard(node: &Arc<Node>, peer: &Target, hint: Option<EpochHint>) {
+    let Some(hint) = hint else { return };
+    let known = node.signals.epoch.borrow().clone();
+    let news = known.is_none_or(|own| {
+        hint.number > own.record.number || (hint.hash == own.hash && !own.committed)
+    });
+    if news {
+        fetch(node, peer);
+    }
+}
+
+/// Fetches a peer's chain in the background, one at a time.
+pub(crate) fn fetch(node: &Arc<Node>, peer: &Target) {
+    if node.signals.fetching.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let (node, peer) = (Arc::clone(node), peer.clone());
+    let spawn = Arc::clone(&node.env.spawn);
+    let work = async move {
+        if let Err(error) = fetch_pages(&node, &peer).await {
+            tracing::debug!(%peer, error, "a peer's chain of epoch records was not taken");
+        }
+        node.signals.fetching.store(false, Ordering::Release);
+    };
+    spawn.spawn("fetch-epoch", Box::pin(work)).detach();
+}
+
+async fn fetch_pages(node: &Arc<Node>, peer: &Target) -> Result<(), String> {
+    // All chains run through what is committed.
+    let newest = |state: &State| state.epochs().committed().map(|(_, signed)| signed.record.number);
+    let mut after = node.read(newest).await.map_err(|error| error.to_string())?;
+    loop {
+        let page = node.peers.epoch_page(peer, after).await.map_err(|error| error.to_string())?;
+        let Some(last) = page.value.links.last().map(|link| link.record.record.number) else {
+            return Ok(());
+        };
+        let taken = take(node, page.value).await;
+        let ends = page.epoch.is_none_or(|tip| tip.number <= last);
+        match taken {
+            // The next page may show what proves this one.
+            Err(error) if ends || error.code != ErrorCode::NeedEpoch => {
+                return Err(error.to_string());
+            }
+            _ if ends || after.is_some_and(|after| last <= after) => return Ok(()),
+            _ => after = Some(last),
+        }
+    }
 }
 
 /// The volume as decisions see it.

@@ -19,18 +19,19 @@ pub(super) struct VerifiedExtent {
     slivers: Vec<(PairIndex, Verified<ExtentSliver>)>,
 }
 
-/// Checks everything about an extent that can be checked before its manifest is known.
+/// Checks everything about an extent of an upload under `epoch` that can be checked before its
+/// manifest is known.
 pub(super) async fn verify(
     node: &Arc<Node>,
+    epoch: &Epoch,
     content: Extent<Received>,
 ) -> Result<VerifiedExtent, ApiError> {
-    let epoch = node.epoch()?;
-    let shape = shape_of(&epoch, content.length_bytes)?;
+    let shape = shape_of(epoch, content.length_bytes)?;
     let bytes = content.metadata.into_unverified();
     let metadata = node.run(Work::Foreground, move || ExtentMetadata::parse(shape, &bytes)).await?;
     let metadata = metadata.map_err(|error| ApiError::new(ErrorCode::MetadataInvalid, error))?;
     let places = content.slivers.iter().map(|sliver| (sliver.axis, sliver.pair));
-    check_places(&epoch, &metadata, places)?;
+    check_places(epoch, &metadata, places)?;
     let metadata = Arc::new(metadata);
     // Each sliver is a job of its own, so that they are checked side by side.
     let jobs = content.slivers.into_iter().map(|sliver| {

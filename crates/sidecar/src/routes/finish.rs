@@ -8,12 +8,12 @@ use floe_api::messages::{Confirmed, Finish, FinishAnswer, InlineExtent};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
 use floe_model::{
-    BlobId, BlobLayout, Claim, Confirmation, ExtentIndex, ExtentShape, SignedClaim, Timestamp,
+    BlobId, BlobLayout, Claim, ClaimId, Confirmation, ExtentIndex, ExtentShape, SignedClaim, Timestamp,
     UploadId,
 };
-use floe_plan::custody::{self, Confirm, ConfirmFacts, Standing};
+use floe_plan::custody::{self, AdoptFacts, Confirm, ConfirmFacts, Source, Standing};
 use floe_redstuff::{ExtentMetadata, Manifest, Verified};
-use floe_store::{BlobKey, Entry, State, Store, StoreError};
+use floe_store::{BlobKey, Entry, State, Store, StoreError, Window};
 
 use super::{Answer, blobs, extent, uploads};
 use crate::facts;
@@ -32,9 +32,12 @@ const MOST_LOOKS: usize = 8;
 struct Wish {
     claim: SignedClaim,
     manifest: Arc<Verified<Manifest>>,
+    /// The claim whose content it takes over.
+    adopts: Option<ClaimId>,
     epoch: Arc<Epoch>,
     standing: Standing,
     now: Timestamp,
+    window: Window,
 }
 
 impl Wish {
@@ -45,10 +48,11 @@ impl Wish {
     /// Whether the claim may be confirmed, given what is missing.
     fn confirm(&self, state: &State, missing_slivers: u64) -> Result<Confirm, ApiError> {
         let claim = self.body();
+        self.adopt(state)?;
         let facts = ConfirmFacts {
             now: self.now,
             standing: self.standing,
-            accepted: self.epoch.accepted(),
+            served: self.epoch.served(),
             claim,
             named: self.claim.record,
             bound: facts::bound(state, claim),
@@ -60,14 +64,31 @@ impl Wish {
     }
 }
 
+impl Wish {
+    /// Whether the content may be taken over that the claim names.
+    fn adopt(&self, state: &State) -> Result<(), ApiError> {
+        let Some(from) = self.adopts else { return Ok(()) };
+        let known = state.claim(&from);
+        let certified = known.and_then(|known| Some((known, known.certified.as_ref()?)));
+        let source = certified.map(|(known, (old, _))| Source {
+            claim: &old.body,
+            kept: known.released.is_none_or(|released| self.window.holds(&released)),
+            held: state.blob(&old.body.blob).is_some(),
+        });
+        let facts = AdoptFacts { claim: self.body(), from, source };
+        custody::adopt(&facts).map_err(refused)
+    }
+}
+
 /// Answers [`floe_api::Route::Finish`].
 pub(super) async fn finish(
     node: &Arc<Node>,
     upload: UploadId,
     request: Finish<Received>,
 ) -> Answer {
-    let Finish { claim, manifest, inline } = request;
-    let wish = Arc::new(check(node, claim, manifest).await?);
+    let Finish { claim, manifest, adopts, inline } = request;
+    let wish = Wish { adopts, ..check(node, claim, manifest).await? };
+    let wish = Arc::new(wish);
     if let Some(inline) = inline {
         // Nothing is stored for a claim that would be refused in the end.
         let asked = Arc::clone(&wish);
@@ -81,7 +102,7 @@ pub(super) async fn finish(
 }
 
 async fn check(node: &Arc<Node>, claim: SignedClaim, manifest: Received) -> Result<Wish, ApiError> {
-    let epoch = node.epoch()?;
+    let epoch = node.epoch()?.under(&claim.record);
     let record = node.record_named(claim.record).await?;
     let layout = BlobLayout::new(epoch.geometry(), claim.body.length);
     let job = move || {
@@ -92,7 +113,8 @@ async fn check(node: &Arc<Node>, claim: SignedClaim, manifest: Received) -> Resu
     };
     let (claim, manifest) = node.run(Work::Foreground, job).await??;
     let manifest = Arc::new(manifest);
-    Ok(Wish { claim, manifest, epoch, standing: node.gate.standing(), now: node.now() })
+    let (standing, now, window) = (node.gate.standing(), node.now(), node.window(&epoch));
+    Ok(Wish { claim, manifest, adopts: None, epoch, standing, now, window })
 }
 
 /// A blob of one extent, that came with its permit and its content.
@@ -106,7 +128,7 @@ async fn take_inline(
     if permit.body.upload != upload || permit.body.claim != wish.body().claim {
         return Err(ApiError::malformed("the permit is for another upload or claim"));
     }
-    let verified = extent::verify(node, content).await?;
+    let verified = extent::verify(node, &wish.epoch, content).await?;
     let ids = wish.manifest.all_stripe_ids();
     if verified.metadata.stripe_ids() != ids || wish.manifest.layout().extents() != 1 {
         let detail = "the extent in the request is not the blob's only one";
@@ -203,14 +225,15 @@ async fn adopt(
     wish: &Arc<Wish>,
     own_key: Option<CheckedKey>,
 ) -> Result<Option<u64>, ApiError> {
-    let manifest = Arc::clone(&wish.manifest);
+    let (manifest, claim) = (Arc::clone(&wish.manifest), wish.body().claim);
     let refused = match own_key {
-        Some(own) => merge::into_home(node, manifest, own.key).await?,
+        Some(own) => merge::into_home(node, manifest, (own.key, claim)).await?,
         None => 0,
     };
     let (wish, touching) = (Arc::clone(wish), Arc::clone(node));
+    let epoch = Arc::clone(&wish.epoch);
     let (key, copy, missing) = node
-        .transact(move |state| {
+        .transact_in(&epoch, move |state| {
             let claim = wish.body();
             if state.frozen(&claim.blob).is_some() {
                 return Err(blobs::inconsistent(&claim.blob));
@@ -232,7 +255,7 @@ async fn adopt(
                 let (blob, length) = (claim.blob, claim.length);
                 let manifest = wish.manifest.encode();
                 // In the same step, or it might expire in between.
-                touching.signals.touch(key, wish.now);
+                touching.signals.touch(key, claim.claim, wish.now);
                 return Ok((
                     vec![Entry::Manifest { key, blob, length, manifest }],
                     (Some(key), None, Some(missing)),
@@ -249,7 +272,7 @@ async fn adopt(
         })
         .await?;
     if let Some(key) = key {
-        node.signals.touch(key, node.now());
+        node.signals.touch(key, claim, node.now());
     }
     if let Some(copy) = copy {
         node.signals.forget(copy);
@@ -280,7 +303,8 @@ fn rebuilding(node: &Node, wish: &Wish, missing_slivers: u64) -> FinishAnswer {
 /// a crash that kept the binding alone, nothing was signed, and what is not stable is checked again.
 async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, ApiError> {
     let decided = Arc::clone(wish);
-    let verdict = node.transact(move |state| record_confirmation(state, &decided)).await?;
+    let epoch = &wish.epoch;
+    let verdict = node.transact_in(epoch, move |state| record_confirmation(state, &decided)).await?;
     if let Confirm::Heal { missing_slivers } = verdict {
         return Ok(rebuilding(node, wish, missing_slivers));
     }
@@ -327,10 +351,12 @@ fn record_confirmation(state: &State, wish: &Wish) -> Result<(Vec<Entry>, Confir
     }
     let known = state.claim(&claim.claim).and_then(|known| known.confirmed);
     if known.is_none_or(|known| {
-        known.record != wish.epoch.hash || wish.now.millis_since(known.at) >= RENEWED_MILLIS
+        known.blob != claim.blob
+            || known.record != wish.epoch.hash
+            || wish.now.millis_since(known.at) >= RENEWED_MILLIS
     }) {
-        let (claim, record) = (claim.claim, wish.epoch.hash);
-        entries.push(Entry::Confirmed { claim, record, at: wish.now });
+        let (claim, blob, record) = (claim.claim, claim.blob, wish.epoch.hash);
+        entries.push(Entry::Confirmed { claim, blob, record, at: wish.now });
     }
     Ok((entries, verdict))
 }

@@ -6,8 +6,8 @@ use floe_api::messages::Extent;
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
 use floe_model::{ExtentIndex, SignedPermit, UploadId};
-use floe_plan::custody::{self, Open, OpenFacts};
-use floe_store::{BlobKey, Closing, Entry};
+use floe_plan::custody::{self, Open, OpenFacts, Refusal};
+use floe_store::{BlobKey, Closing, Entry, UploadState};
 use http::StatusCode;
 
 use super::{Answer, empty, extent};
@@ -32,9 +32,10 @@ pub(super) async fn admit(node: &Arc<Node>, permit: SignedPermit) -> Result<Blob
     let checked =
         node.run(Work::Foreground, move || permit.verify(&record).map(|()| permit)).await?;
     let permit = checked.map_err(|error| ApiError::new(ErrorCode::StatementInvalid, error))?;
-    let (now, epoch) = (node.now(), node.epoch()?);
+    let (now, epoch) = (node.now(), node.epoch()?.under(&permit.record));
     let touching = Arc::clone(node);
-    node.transact(move |state| {
+    let served = epoch.served();
+    node.transact_in(&epoch, move |state| {
         let body = &permit.body;
         let known = state.upload(&body.upload);
         let mut releases = state.releases_of_name(&body.namespace_uid, &body.name);
@@ -42,7 +43,7 @@ pub(super) async fn admit(node: &Arc<Node>, permit: SignedPermit) -> Result<Blob
         let claim = state.claim(&body.claim);
         let facts = OpenFacts {
             now,
-            accepted: epoch.accepted(),
+            served,
             permit: body,
             named: permit.record,
             opened: known.map(|upload| &upload.permit.body),
@@ -50,12 +51,12 @@ pub(super) async fn admit(node: &Arc<Node>, permit: SignedPermit) -> Result<Blob
             closed: claim.is_some_and(|claim| claim.closing == Closing::Closed),
         };
         if let (Open::Already, Some(known)) = (custody::open(&facts).map_err(refused)?, known) {
-            touching.signals.touch(known.key, now);
+            touching.signals.touch(known.key, body.claim, now);
             return Ok((Vec::new(), known.key));
         }
         let key = state.next_key();
         // In the same step, or it might expire in between.
-        touching.signals.touch(key, now);
+        touching.signals.touch(key, body.claim, now);
         let permit = Box::new(permit.clone());
         Ok((vec![Entry::Upload { key, permit, opened: now }], key))
     })
@@ -69,15 +70,23 @@ pub(super) async fn put_extent(
     index: ExtentIndex,
     content: Extent<Received>,
 ) -> Answer {
-    let known = node.read(move |state| state.upload(&upload).map(|upload| upload.key)).await?;
-    let key = known.ok_or_else(|| {
+    let known = node.read(move |state| {
+        let permit = |upload: &UploadState| (upload.permit.body.claim, upload.permit.record);
+        state.upload(&upload).map(|upload| (upload.key, permit(upload)))
+    });
+    let (key, (claim, record)) = known.await?.ok_or_else(|| {
         ApiError::new(
             ErrorCode::UnknownUpload,
             format_args!("upload {upload} is not open here, or has expired: open it first"),
         )
     })?;
-    let verified = extent::verify(node, content).await?;
+    let epoch = node.epoch()?.under(&record);
+    if epoch.hash != record {
+        let (accepted, named) = (epoch.accepted.number, record);
+        return Err(refused(Refusal::NeedEpoch { accepted, named }));
+    }
+    let verified = extent::verify(node, &epoch, content).await?;
     extent::store(node, key, index, verified).await?;
-    node.signals.touch(key, node.now());
+    node.signals.touch(key, claim, node.now());
     empty(StatusCode::NO_CONTENT)
 }

@@ -13,7 +13,8 @@ fn every_call() -> Vec<Call> {
     vec![
         Call::Identity,
         Call::Report,
-        Call::Epoch,
+        Call::Epoch { after: None },
+        Call::Epoch { after: Some(EpochNumber(8)) },
         Call::PushEpoch,
         Call::OpenUpload { upload },
         Call::PutExtent { upload, extent },
@@ -21,7 +22,8 @@ fn every_call() -> Vec<Call> {
         Call::PutCertificate { claim },
         Call::PutRelease { claim },
         Call::Close { claim },
-        Call::Resolve { namespace_uid, name: name.clone() },
+        Call::Resolve { namespace_uid, name: name.clone(), released: false },
+        Call::Resolve { namespace_uid, name: name.clone(), released: true },
         Call::List { namespace_uid, after: None, limit: 5 },
         Call::List { namespace_uid, after: Some(name), limit: 1000 },
         Call::Manifest { blob },
@@ -39,6 +41,9 @@ fn every_call() -> Vec<Call> {
         Call::Changes { after: None, wait_millis: 0 },
         Call::Changes { after: Some(after), wait_millis: 30_000 },
         Call::Cursor { node: "node-1".parse().unwrap() },
+        Call::Digests,
+        Call::Bucket { bucket: Bucket(1023), after: None },
+        Call::Bucket { bucket: Bucket(0), after: Some(ClaimId([9; 16])) },
         Call::Batch,
         Call::Lease,
         Call::RenewLease { lease, boot },
@@ -99,6 +104,8 @@ fn other_paths_are_refused() {
         (Method::GET, format!("/v1/namespaces/{uid}/blobs?after=.."), ErrorCode::Malformed),
         (Method::GET, "/v1/catalog/changes?after=7".to_owned(), ErrorCode::Malformed),
         (Method::GET, "/v1/catalog/cursors/A".to_owned(), ErrorCode::Malformed),
+        (Method::GET, "/v1/catalog/buckets/1024".to_owned(), ErrorCode::Malformed),
+        (Method::GET, "/v1/catalog/buckets/-1".to_owned(), ErrorCode::Malformed),
     ] {
         let error = parse(&method, &path).unwrap_err();
         assert_eq!(error.code, code, "{method} {path}: {error}");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use floe_api::ApiError;
 use floe_env::Work;
-use floe_model::{Axis, BlobId, ExtentIndex, PairIndex, Unverified};
+use floe_model::{Axis, BlobId, ClaimId, ExtentIndex, PairIndex, Unverified};
 use floe_redstuff::{ExtentMetadata, Manifest, Verified, verify_sliver};
 use floe_store::{BlobKey, ExtentState, State, Store, StoreError};
 
@@ -37,11 +37,11 @@ pub(super) fn count(state: &State, home: BlobKey, copy: BlobKey) -> usize {
     gifts(state, home, copy).map(|(_, slivers)| slivers.len()).sum()
 }
 
-/// Moves to the blob's home what it lacks and `copy` has. Returns how many slivers cannot be taken.
+/// Moves to the blob's home what it lacks and `copy` has, for the sake of `claim`. Returns how many slivers cannot be taken.
 pub(super) async fn into_home(
     node: &Arc<Node>,
     manifest: Arc<Verified<Manifest>>,
-    copy: BlobKey,
+    (copy, claim): (BlobKey, ClaimId),
 ) -> Result<usize, ApiError> {
     let blob = manifest.id();
     let wanted = node.read(move |state| {
@@ -51,7 +51,7 @@ pub(super) async fn into_home(
     let Some((home, extents)) = wanted.await? else { return Ok(0) };
     let mut refused = 0;
     for (extent, slivers) in extents {
-        node.signals.touch(home, node.now());
+        node.signals.touch(home, claim, node.now());
         let manifest = Arc::clone(&manifest);
         let take = move |store: &Store| {
             match move_extent(store, &manifest, (home, copy), (extent, &slivers)) {
