@@ -12,6 +12,7 @@ mod usage;
 use clap::{Args, ValueEnum};
 
 use self::figures::{Figures, json_lines, medians, table};
+use crate::instructions;
 use crate::workspace::Workspace;
 
 /// What to measure, and how to print it.
@@ -34,6 +35,8 @@ enum Name {
     Codec,
     /// PUT, GET and healing with seven nodes (n = 10) and a gateway on loopback
     DataPath,
+    /// Instructions of two cases of the codec under valgrind, written down for `cargo xtask test`
+    Instructions,
 }
 
 impl Name {
@@ -46,6 +49,7 @@ impl Name {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let rounds: Vec<Figures> = match options.name {
         Name::Codec => return codec::run(workspace, options.quick, options.json),
+        Name::Instructions => return instructions::record(workspace),
         Name::DataPath => data_path::run(workspace, options.quick)?,
     };
     let figures = medians(&rounds);

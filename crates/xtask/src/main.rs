@@ -5,6 +5,7 @@
 mod artefact;
 mod bench;
 mod demo;
+mod instructions;
 mod layers;
 mod local_committee;
 mod sizes;
