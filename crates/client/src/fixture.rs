@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use bytes::Bytes;
 use floe_api::messages::{
     Acknowledgement, CertificateAnswer, CertifiedClaim, Chain, ChainLink, Closing, Confirmed,
     Decode as _, Extent, Finish, FinishAnswer, NameStatement, Received, Statements,
 };
-use floe_api::{Answer, ApiError, CallError, EpochHint, ErrorCode, Span};
+use floe_api::{Answer, ApiError, CallError, EpochHint, ErrorCode, Pieces, Span};
 use floe_env::{BoxFuture, Clock, Env};
 use floe_model::keys::{NodeKey, RegistrarKey};
 use floe_model::record::{
@@ -364,7 +363,7 @@ impl Fleet {
         node: usize,
         mode: Mode,
         upload: UploadId,
-        finish: &Finish<Bytes>,
+        finish: Finish<Received>,
     ) -> Result<FinishAnswer, ApiError> {
         let record = self.serves(node, finish.claim.record)?;
         let claim = &finish.claim.body;
@@ -375,10 +374,10 @@ impl Fleet {
         let rebuilt = nodes.iter().find_map(|(_, _, other)| other.blobs.get(&claim.blob).cloned());
         let holder = &mut nodes[node].2;
         let mut extents = holder.uploads.remove(&upload).unwrap_or_default();
-        if let Some(inline) = &finish.inline {
-            extents.insert(ExtentIndex(0), received(&inline.extent));
+        if let Some(inline) = finish.inline {
+            extents.insert(ExtentIndex(0), inline.extent);
         }
-        let manifest = finish.manifest.to_vec();
+        let manifest = finish.manifest.into_unverified();
         let blob = holder.blobs.entry(claim.blob).or_insert((manifest, BTreeMap::new()));
         blob.1.append(&mut extents);
         let missing = layout.extents() as usize - blob.1.len();
@@ -402,11 +401,6 @@ impl Fleet {
             signature,
         }))
     }
-}
-
-fn received(extent: &Extent<Bytes>) -> Extent<Received> {
-    use floe_api::messages::Encode as _;
-    Extent::<Received>::decode(&extent.encode()).unwrap()
 }
 
 pub(crate) struct FleetNodes(Arc<Fleet>);
@@ -512,9 +506,9 @@ impl Nodes for FleetNodes {
         })
     }
 
-    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Bytes) -> Call<()> {
+    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Pieces) -> Call<()> {
         self.call(to, true, move |fleet, node, _| {
-            let extent = Extent::<Received>::decode(&body).unwrap();
+            let extent = Extent::<Received>::decode(&body.to_bytes()).unwrap();
             fleet.with(node, |holder| {
                 let unknown = ApiError::new(ErrorCode::UnknownUpload, "no permit");
                 holder.uploads.get_mut(&at.0).ok_or(unknown)?.insert(at.1, extent);
@@ -523,8 +517,11 @@ impl Nodes for FleetNodes {
         })
     }
 
-    fn finish(&self, to: &Member, upload: UploadId, finish: Finish<Bytes>) -> Call<FinishAnswer> {
-        self.call(to, true, move |fleet, node, mode| fleet.finish(node, mode, upload, &finish))
+    fn finish(&self, to: &Member, upload: UploadId, body: Pieces) -> Call<FinishAnswer> {
+        self.call(to, true, move |fleet, node, mode| {
+            let finish = Finish::<Received>::decode(&body.to_bytes()).unwrap();
+            fleet.finish(node, mode, upload, finish)
+        })
     }
 
     fn put_certificate(&self, to: &Member, certified: &CertifiedClaim) -> Call<CertificateAnswer> {
@@ -564,6 +561,15 @@ impl Nodes for FleetNodes {
             let items = fleet.with(node, |holder| statements(holder, wanted));
             Ok(Statements { items, complete: true })
         })
+    }
+
+    fn resolve_released(
+        &self,
+        to: &Member,
+        uid: NamespaceUid,
+        name: &BlobName,
+    ) -> Call<Statements> {
+        self.resolve(to, uid, name)
     }
 
     fn list(&self, to: &Member, page: &PageOf) -> Call<Statements> {

@@ -33,6 +33,7 @@ mod peers;
 pub mod read;
 pub mod resolution;
 mod round;
+mod stock;
 pub mod write;
 
 pub use budget::Budget;
@@ -42,7 +43,7 @@ pub use ending::{Closing, ReleaseError};
 pub use failure::{Failure, NodeFailure, NotEnoughNodes, Phase};
 pub use identify::blob_id;
 pub use intake::BoxError;
-pub use names::{Page, ResolveError};
+pub use names::{Deleted, Page, ResolveError, UndeleteError};
 pub use observer::{NoObserver, Observer};
 pub use read::{ReadCheck, ReadError, ReadStream};
 pub use resolution::Resolution;

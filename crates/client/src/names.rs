@@ -1,5 +1,7 @@
 //! Names: what they stand for, and which there are.
 
+mod deleted;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +12,10 @@ use floe_model::{
     BlobName, Certificate, ClaimId, EpochRecord, Member, NamespaceUid, RecordHash, SignedClaim,
     SignedRecord,
 };
+
+use tokio::sync::Mutex;
+
+pub use deleted::{Deleted, UndeleteError};
 
 use crate::ballot::Standing;
 use crate::client::Client;
@@ -64,14 +70,17 @@ impl Client {
         namespace_uid: NamespaceUid,
         name: &BlobName,
     ) -> Result<Resolution, ResolveError> {
+        let turns = Turns::default();
         let ask = |member: Member| {
             let (peers, name) = (Arc::clone(self.peers()), name.clone());
+            let turns = Arc::clone(&turns);
             async move {
                 let call = peers.persist(&member, PATIENCE, |nodes, to| {
                     nodes.resolve(to, namespace_uid, &name)
                 });
                 let statements = call.await?;
                 let scope = Scope { namespace_uid, name: Some(name) };
+                let _turn = turns.lock().await;
                 let mut names = checked(&peers, &member, scope, statements).await?;
                 Ok(names.pop_first().map(|(_, answer)| answer).unwrap_or_default())
             }
@@ -102,9 +111,11 @@ impl Client {
         limit: u32,
     ) -> Result<Page, ResolveError> {
         let page = PageOf { namespace_uid, after, limit };
+        let turns = Turns::default();
         let ask = |member: Member| {
             let (peers, page) = (Arc::clone(self.peers()), page.clone());
-            async move { node_page(&peers, &member, &page).await }
+            let turns = Arc::clone(&turns);
+            async move { node_page(&peers, &member, &page, &turns).await }
         };
         let (mut round, standing) = Round::counted(self.peers(), Committee::newest, ask).await;
         let record = Arc::clone(round.ballot.record());
@@ -147,11 +158,18 @@ fn merge(
     Some(merged)
 }
 
-async fn node_page(peers: &Peers, member: &Member, page: &PageOf) -> Result<NodePage, Failure> {
+async fn node_page(
+    peers: &Peers,
+    member: &Member,
+    page: &PageOf,
+    turns: &Turns,
+) -> Result<NodePage, Failure> {
     let statements = peers.persist(member, PATIENCE, |nodes, to| nodes.list(to, page)).await?;
     let complete = statements.complete;
     let scope = Scope { namespace_uid: page.namespace_uid, name: None };
+    let turn = turns.lock().await;
     let names = checked(peers, member, scope, statements).await?;
+    drop(turn);
     let last = names.last_key_value().map(|(name, _)| name.clone());
     let first = names.first_key_value().map(|(name, _)| name);
     let misplaced =
@@ -168,6 +186,10 @@ struct Scope {
     /// `None`: any name.
     name: Option<BlobName>,
 }
+
+/// The answers to one question are checked one after the other: they show the same certificates, and
+/// those that the first has checked the others need not.
+type Turns = Arc<Mutex<()>>;
 
 /// Checks every signature of an answer. A node that shows one bad statement is not believed at all.
 async fn checked(

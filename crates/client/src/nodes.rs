@@ -1,11 +1,10 @@
 //! What the pipelines ask of a node. [`NodeClient`] answers over the network; tests have nodes in
 //! memory.
 
-use bytes::Bytes;
 use floe_api::messages::{
-    CertificateAnswer, CertifiedClaim, Chain, Closing, Finish, FinishAnswer, Received, Statements,
+    CertificateAnswer, CertifiedClaim, Chain, Closing, FinishAnswer, Received, Statements,
 };
-use floe_api::{Answer, CallError, NodeClient, Span, Target};
+use floe_api::{Answer, CallError, NodeClient, Pieces, Span, Target};
 use floe_env::BoxFuture;
 use floe_model::{
     Axis, BlobId, BlobName, ClaimId, EpochNumber, ExtentIndex, Member, NamespaceUid, PairIndex,
@@ -22,12 +21,16 @@ pub(crate) trait Nodes: Send + Sync {
     fn push_epoch(&self, to: &Member, chain: Chain) -> Call<()>;
     fn open_upload(&self, to: &Member, permit: &SignedPermit) -> Call<()>;
     /// `body`: an encoded [`floe_api::messages::Extent`].
-    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Bytes) -> Call<()>;
-    fn finish(&self, to: &Member, upload: UploadId, finish: Finish<Bytes>) -> Call<FinishAnswer>;
+    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Pieces) -> Call<()>;
+    /// `body`: an encoded [`floe_api::messages::Finish`].
+    fn finish(&self, to: &Member, upload: UploadId, body: Pieces) -> Call<FinishAnswer>;
     fn put_certificate(&self, to: &Member, certified: &CertifiedClaim) -> Call<CertificateAnswer>;
     fn put_release(&self, to: &Member, release: &SignedRelease) -> Call<()>;
     fn close(&self, to: &Member, claim: ClaimId) -> Call<Closing>;
     fn resolve(&self, to: &Member, uid: NamespaceUid, name: &BlobName) -> Call<Statements>;
+    /// As `resolve`, with the claims that a release covers.
+    fn resolve_released(&self, to: &Member, uid: NamespaceUid, name: &BlobName)
+    -> Call<Statements>;
     fn list(&self, to: &Member, page: &PageOf) -> Call<Statements>;
     fn manifest(&self, to: &Member, blob: BlobId) -> Call<Received>;
     fn metadata(&self, to: &Member, at: (BlobId, ExtentIndex)) -> Call<Received>;
@@ -79,14 +82,14 @@ impl Nodes for NodeClient {
         Box::pin(async move { Self::open_upload(&client, &to, &permit).await })
     }
 
-    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Bytes) -> Call<()> {
+    fn put_extent(&self, to: &Member, at: (UploadId, ExtentIndex), body: Pieces) -> Call<()> {
         let (client, to) = (self.clone(), Target::from(to));
         Box::pin(async move { client.put_extent_body(&to, at.0, at.1, body).await })
     }
 
-    fn finish(&self, to: &Member, upload: UploadId, finish: Finish<Bytes>) -> Call<FinishAnswer> {
+    fn finish(&self, to: &Member, upload: UploadId, body: Pieces) -> Call<FinishAnswer> {
         let (client, to) = (self.clone(), Target::from(to));
-        Box::pin(async move { Self::finish(&client, &to, upload, &finish).await })
+        Box::pin(async move { client.finish_body(&to, upload, body).await })
     }
 
     fn put_certificate(&self, to: &Member, certified: &CertifiedClaim) -> Call<CertificateAnswer> {
@@ -107,6 +110,16 @@ impl Nodes for NodeClient {
     fn resolve(&self, to: &Member, uid: NamespaceUid, name: &BlobName) -> Call<Statements> {
         let (client, to, name) = (self.clone(), Target::from(to), name.clone());
         Box::pin(async move { Self::resolve(&client, &to, uid, name).await })
+    }
+
+    fn resolve_released(
+        &self,
+        to: &Member,
+        uid: NamespaceUid,
+        name: &BlobName,
+    ) -> Call<Statements> {
+        let (client, to, name) = (self.clone(), Target::from(to), name.clone());
+        Box::pin(async move { Self::resolve_released(&client, &to, uid, name).await })
     }
 
     fn list(&self, to: &Member, page: &PageOf) -> Call<Statements> {

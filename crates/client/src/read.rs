@@ -22,7 +22,7 @@ use crate::budget::{Held, Rooms, shrink};
 use crate::client::Client;
 use crate::peers::Peers;
 use extent::ExtentReader;
-pub(crate) use fetch::in_order;
+pub(crate) use fetch::{in_order, manifest};
 
 /// Bytes that a reader is handed at once.
 const HANDED_BYTES: usize = 256 * 1024;
@@ -101,7 +101,7 @@ impl Client {
     ) -> Result<Arc<ExtentReader>, ReadError> {
         let record = self.peers().committee.newest();
         let layout = BlobLayout::new(record.geometry, length);
-        let manifest = fetch::manifest(self.peers(), &record, (blob, layout)).await?;
+        let manifest = manifest(self.peers(), &record, (blob, layout)).await?;
         Ok(Arc::new(ExtentReader::new(Arc::clone(self.peers()), manifest, mode)))
     }
 }

@@ -98,6 +98,13 @@ pub fn resolve(
     Verdict::Resolved(Resolution::Absent { last_release: last_release.map(Box::new) })
 }
 
+/// The newest of all claims among the answers that a release among them covers.
+pub(crate) fn newest_released(answers: &BTreeMap<usize, NameAnswer>) -> Option<Certified> {
+    let is_released = |claim: &Claim| releases(answers).any(|it| it.body.covers(claim));
+    let shown = answers.values().flat_map(|answer| &answer.claims);
+    shown.filter(|shown| is_released(&shown.0.body)).max_by_key(|it| claim_order(it)).cloned()
+}
+
 /// The claim ids that no release among the answers covers: of the newest object first.
 fn newest_first(answers: &BTreeMap<usize, NameAnswer>) -> Vec<Candidate<'_>> {
     let is_live = |claim: &Claim| !releases(answers).any(|release| release.body.covers(claim));
@@ -125,7 +132,7 @@ fn releases(answers: &BTreeMap<usize, NameAnswer>) -> impl Iterator<Item = &Sign
     answers.values().flat_map(|answer| &answer.releases)
 }
 
-fn claim_order((claim, _): &Certified) -> impl Ord {
+fn claim_order((claim, _): &Certified) -> impl Ord + use<> {
     let claim = &claim.body;
     (claim.created, claim.claim, claim.signed, claim.blob)
 }

@@ -2,7 +2,7 @@
 //! acknowledged.
 //!
 //! ```text
-//! body ─▶ Intake ─▶ encode ─▶ parcels ─▶ Upload::send ─┐ (n-f answered: the next one; the rest: a tail)
+//! body ─▶ Intake ─▶ encode ─▶ Outgoing ─▶ Upload::send ─┐ (n-f answered: the next one; the rest: a tail)
 //!            ▲──────── while the one before is sent ◀──┘
 //! all sent ─▶ finish (n-f confirmations) ─▶ certificate ─▶ put certificate (n-f acknowledge)
 //! ```
@@ -15,7 +15,6 @@ mod upload;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_env::{Work, compute};
 use floe_model::claim::LONGEST_CONTENT_TYPE_BYTES;
 use floe_model::record::RegistrarRole;
 use floe_model::statement::RegistrarBody;
@@ -30,12 +29,13 @@ use futures::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 pub use error::WriteError;
+pub(crate) use finish::Wanted;
 
 use crate::client::Client;
 use crate::intake::{BoxError, Intake, Piece};
 use crate::round::MOST_EPOCHS;
-use encode::encode;
-use finish::{Inline, Wanted};
+use crate::stock::Stock;
+use encode::{Means, encode};
 use upload::{Sending, Upload};
 
 /// What is to be written, but for its bytes.
@@ -89,13 +89,15 @@ impl Client {
     ) -> Result<Written, WriteError> {
         let record = self.peers().committee.newest();
         let upload = self.open(&wish, Arc::clone(&record))?;
-        let mut intake = Intake::new(body.boxed(), record.geometry, self.rooms().clone());
+        let stock = self.stocks().current();
+        let source = (self.rooms().clone(), Arc::clone(&stock));
+        let mut intake = Intake::new(body.boxed(), record.geometry, source);
         let first = intake.next().await.map_err(WriteError::Body)?;
         let wanted = if first.is_last && first.bytes.len() <= record.geometry.full_stripe_bytes() {
-            self.encode_only(&wish, first, &upload).await?
+            self.encode_only(&wish, (first, &stock), &upload).await?
         } else {
             let upload = self.begin(upload).await?;
-            let content = self.send_all(&upload, first, &mut intake).await?;
+            let content = self.send_all(&upload, first, (&mut intake, &stock)).await?;
             let claim = self.claim(&wish, upload.record(), &content)?;
             Wanted::new(&upload, claim, &content.manifest)
         };
@@ -135,7 +137,7 @@ impl Client {
     }
 
     /// A gateway's statement under a record.
-    fn sign<B: RegistrarBody>(
+    pub(crate) fn sign<B: RegistrarBody>(
         &self,
         body: B,
         record: &EpochRecord,
@@ -174,23 +176,22 @@ impl Client {
     async fn encode_only(
         &self,
         wish: &Wish,
-        only: Piece,
+        (only, stock): (Piece, &Arc<Stock>),
         upload: &Upload,
     ) -> Result<Wanted, WriteError> {
-        let env = &self.peers().env;
-        let record = Arc::clone(upload.record());
-        let geometry = record.geometry;
+        let geometry = upload.record().geometry;
         let length = only.bytes.len() as u64;
         let work = (only, Sha256::new());
-        let (outgoing, digest) = encode(env, self.rooms(), geometry, work).await?;
+        let (outgoing, digest) = encode(self.means(stock), geometry, work).await?;
         let ids = outgoing.stripe_ids.clone();
-        let content = content(BlobLayout::new(geometry, length), ids.clone(), digest)?;
-        let claim = self.claim(wish, &record, &content)?;
-        let job = move || outgoing.inline(&record);
-        let (extents, held) = compute(&*env.compute, Work::Foreground, job).await??;
-        let inline = Inline::new(extents, &ids, geometry, held);
-        let inline = inline.map(|inline| (upload.permit().clone(), inline));
+        let content = content(BlobLayout::new(geometry, length), ids, digest)?;
+        let claim = self.claim(wish, upload.record(), &content)?;
+        let inline = Some((upload.permit().clone(), Arc::new(outgoing)));
         Ok(Wanted { inline, ..Wanted::new(upload, claim, &content.manifest) })
+    }
+
+    fn means<'a>(&'a self, stock: &'a Arc<Stock>) -> Means<'a> {
+        Means { env: &self.peers().env, rooms: self.rooms(), stock }
     }
 
     /// Extent k+1 is encoded, and k+2 received, while k is sent.
@@ -198,7 +199,7 @@ impl Client {
         &self,
         upload: &Arc<Upload>,
         first: Piece,
-        intake: &mut Intake,
+        (intake, stock): (&mut Intake, &Arc<Stock>),
     ) -> Result<Content, WriteError> {
         let mut sent = Sent::default();
         let mut piece = Some(first);
@@ -206,7 +207,7 @@ impl Client {
             let following = follow(intake, current.is_last);
             // Side by side: what holds room further down must not wait for a body's bytes.
             let ((), following) =
-                futures::try_join!(self.pass_on(upload, &mut sent, current), following)?;
+                futures::try_join!(self.pass_on(upload, &mut sent, (current, stock)), following)?;
             piece = following;
         }
         if let Some(last) = sent.sending {
@@ -220,21 +221,20 @@ impl Client {
         &self,
         upload: &Arc<Upload>,
         sent: &mut Sent,
-        piece: Piece,
+        (piece, stock): (Piece, &Arc<Stock>),
     ) -> Result<(), WriteError> {
-        let (record, env) = (upload.record(), &self.peers().env);
+        let geometry = upload.record().geometry;
         sent.length += piece.bytes.len() as u64;
         let work = (piece, std::mem::take(&mut sent.digest));
-        let (outgoing, digest) = encode(env, self.rooms(), record.geometry, work).await?;
+        let (outgoing, digest) = encode(self.means(stock), geometry, work).await?;
         sent.digest = digest;
         sent.ids.extend_from_slice(&outgoing.stripe_ids);
-        let parcels = outgoing.parcels(env, record).await?;
         if let Some(before) = sent.sending.take() {
             before.settled().await?;
         }
         let next = sent.next.checked_add(1).ok_or(WriteError::TooLong)?;
         let extent = ExtentIndex(std::mem::replace(&mut sent.next, next));
-        sent.sending = Some(upload.send(extent, parcels));
+        sent.sending = Some(upload.send(extent, outgoing));
         Ok(())
     }
 }

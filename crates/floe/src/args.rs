@@ -2,9 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand};
+use floe_model::{NodeName, RecordHash};
 
 /// Recoverable blob storage: what is missing can always be rebuilt.
 ///
@@ -48,6 +50,8 @@ pub(crate) enum Command {
     Ls(LsArguments),
     /// Release a blob
     Rm(RmArguments),
+    /// Bring back a released blob, as long as it is kept
+    Undelete(UndeleteArguments),
     /// Show what is known of a blob
     Stat(StatArguments),
     /// Show the committee: nodes, what they owe and hold, what data and writes survive
@@ -62,6 +66,8 @@ pub(crate) enum Command {
     Sidecar(ServerArguments),
     /// Run a gateway
     Gateway(ServerArguments),
+    /// Rebuild what a node lacks since it got a new volume or more shards
+    Repair(RepairArguments),
 }
 
 /// Where the gateway is, and who asks.
@@ -142,6 +148,16 @@ pub(crate) struct RmArguments {
     pub(crate) gateway: GatewayArguments,
 }
 
+/// `floe undelete`.
+#[derive(Debug, Args)]
+pub(crate) struct UndeleteArguments {
+    /// `[NAMESPACE/]NAME`
+    pub(crate) blob: String,
+    /// Where.
+    #[command(flatten)]
+    pub(crate) gateway: GatewayArguments,
+}
+
 /// `floe stat`.
 #[derive(Debug, Args)]
 pub(crate) struct StatArguments {
@@ -195,6 +211,20 @@ pub(crate) struct SizeArguments {
     /// gateway's metrics (9090) [default: drawn from 127.0.0.0/8, or as before]
     #[arg(long, value_name = "IP")]
     pub(crate) first_address: Option<IpAddr>,
+    /// What holds for all blobs.
+    #[command(flatten)]
+    pub(crate) policy: PolicyArguments,
+}
+
+/// What holds for all blobs of a committee, from its start on.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PolicyArguments {
+    /// How long released content is kept and can be brought back, such as `90s` or `7d` [default: 7d]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) undelete_window: Option<Duration>,
+    /// How long releases are kept, so that no node brings back what was released [default: 30d]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(crate) release_retention: Option<Duration>,
 }
 
 /// `floe standalone`.
@@ -203,6 +233,9 @@ pub(crate) struct StandaloneArguments {
     /// What to run.
     #[command(flatten)]
     pub(crate) size: SizeArguments,
+    /// How its chain goes on.
+    #[command(flatten)]
+    pub(crate) loss: LossArguments,
     /// When to end.
     #[command(flatten)]
     pub(crate) end: EndArguments,
@@ -216,6 +249,14 @@ pub(crate) struct CommitteeArguments {
     pub(crate) command: CommitteeCommand,
 }
 
+/// When a volume is lost.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct LossArguments {
+    /// A node that has not answered for so long is lost, such as `30s` or `10m`
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) loss_grace: Duration,
+}
+
 /// What to do with a committee.
 #[derive(Debug, Subcommand)]
 pub(crate) enum CommitteeCommand {
@@ -223,6 +264,87 @@ pub(crate) enum CommitteeCommand {
     Init(SizeArguments),
     /// Agree on epoch record 0 with the running sidecars; safe to repeat
     Form(FormArguments),
+    /// Show the chain and the nodes as they report themselves, without a gateway
+    Status(CommitteeStatusArguments),
+    /// Give a node its next volume, empty; the lost one is kept
+    Replace(ReplaceArguments),
+    /// Add a node; shards move to it
+    Add(AddArguments),
+    /// Let a node leave: its shards move to the others first
+    Remove(ReplaceArguments),
+    /// Go on where the rules cannot: more than f shards lost, or two records in conflict
+    Force(ForceArguments),
+    /// Keep the chain going: replace lost volumes, move shards, take over what is whole
+    Steward(StewardArguments),
+}
+
+/// `floe committee status`.
+#[derive(Debug, Args)]
+pub(crate) struct CommitteeStatusArguments {
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+}
+
+/// `floe committee replace` and `remove`.
+#[derive(Debug, Args)]
+pub(crate) struct ReplaceArguments {
+    /// The node
+    pub(crate) node: NodeName,
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// How long to see it through before leaving that to a steward; 0 for not at all
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) wait: Duration,
+}
+
+/// `floe committee add`.
+#[derive(Debug, Args)]
+pub(crate) struct AddArguments {
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Its zone
+    #[arg(long, default_value = "")]
+    pub(crate) zone: String,
+    /// The host it runs on [default: one of its own]
+    #[arg(long, default_value = "")]
+    pub(crate) host: String,
+    /// Its share of the shards, in proportion to the others'
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) weight: u32,
+    /// How long to see it through before leaving that to a steward; 0 for not at all
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) wait: Duration,
+}
+
+/// `floe committee force`.
+#[derive(Debug, Args)]
+pub(crate) struct ForceArguments {
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The epoch record to build on [default: what most nodes accepted]
+    #[arg(long, value_name = "HASH")]
+    pub(crate) on: Option<RecordHash>,
+    /// Do it: what only the lost volumes hold is lost
+    #[arg(long)]
+    pub(crate) accept_loss: bool,
+}
+
+/// `floe committee steward`.
+#[derive(Debug, Args)]
+pub(crate) struct StewardArguments {
+    /// The directory that `init` made
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// When a node is called lost; its volume is replaced by `floe committee replace`.
+    #[command(flatten)]
+    pub(crate) loss: LossArguments,
+    /// When to end.
+    #[command(flatten)]
+    pub(crate) end: EndArguments,
 }
 
 /// `floe committee form`.
@@ -247,6 +369,26 @@ pub(crate) struct ServerArguments {
     pub(crate) end: EndArguments,
 }
 
+/// `floe repair`.
+#[derive(Debug, Args)]
+pub(crate) struct RepairArguments {
+    /// The directory that `committee init` made for it: `repair` in the committee's
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The node
+    #[arg(long)]
+    pub(crate) node: NodeName,
+    /// What may be read from the other nodes in a second [default: no bound]
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_bytes_per_second: Option<u64>,
+    /// How long to go on while nothing can be rebuilt
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) patience: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// When a server ends, besides SIGTERM and Ctrl-C.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct EndArguments {
@@ -255,11 +397,38 @@ pub(crate) struct EndArguments {
     pub(crate) until_stdin_ends: bool,
 }
 
+/// `90s`, `10m`, `24h`, `7d`.
+fn duration(text: &str) -> Result<Duration, String> {
+    let refused = || format!("{text} is no time; write 90s, 10m, 24h or 7d");
+    let (digits, seconds) = match text.char_indices().next_back() {
+        Some((at, 's')) => (&text[..at], 1),
+        Some((at, 'm')) => (&text[..at], 60),
+        Some((at, 'h')) => (&text[..at], 3600),
+        Some((at, 'd')) => (&text[..at], 24 * 3600),
+        _ => (text, 1),
+    };
+    let number: u64 = digits.parse().map_err(|_| refused())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(refused)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+
+    #[test]
+    fn times() {
+        for (text, seconds) in
+            [("0", 0), ("90s", 90), ("10m", 600), ("24h", 86_400), ("7d", 604_800)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "s", "-1s", "1w", "1.5h", "99999999999999999999d", "9999999999999999999d"]
+        {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -11,6 +11,7 @@ mod exit;
 mod progress;
 mod report;
 mod serving;
+mod stewarding;
 mod web;
 
 use std::io::IsTerminal as _;
@@ -22,6 +23,11 @@ use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Arguments, Command, LogArguments};
+
+/// Bodies and stripes come and go by the megabyte: glibc hands each back to the kernel, and pays for
+/// fresh pages every time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long tasks that hold on to a file or a socket may keep the process from ending.
 const LINGER: Duration = Duration::from_secs(1);
@@ -53,6 +59,7 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Get(arguments) => command::get::run(arguments).await,
         Command::Ls(arguments) => command::catalog::ls(arguments).await,
         Command::Rm(arguments) => command::catalog::rm(arguments).await,
+        Command::Undelete(arguments) => command::catalog::undelete(arguments).await,
         Command::Stat(arguments) => command::catalog::stat(arguments).await,
         Command::Status(arguments) => command::catalog::status(arguments).await,
         Command::Id(arguments) => command::id::run(arguments).await,
@@ -60,12 +67,13 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Committee(arguments) => command::committee::run(arguments).await,
         Command::Sidecar(arguments) => command::server::sidecar(arguments).await,
         Command::Gateway(arguments) => command::server::gateway(arguments).await,
+        Command::Repair(arguments) => command::repair::run(arguments).await,
     }
 }
 
 fn log(arguments: &LogArguments, command: &Command) -> anyhow::Result<()> {
     let default = match command {
-        Command::Sidecar(_) | Command::Gateway(_) => "info",
+        Command::Sidecar(_) | Command::Gateway(_) | Command::Repair(_) => "info",
         // Its nodes start one after the other, and first find each other missing.
         Command::Standalone(_) => "warn,floe_sidecar::worker=error",
         _ => "warn",

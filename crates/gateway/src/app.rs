@@ -6,7 +6,7 @@ use axum::Router;
 use axum::extract::{FromRequestParts, MatchedPath, Path, Query, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use floe_api::NodeClient;
 use floe_client::Client;
 use floe_env::Env;
@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::objects::BlobObjects;
 use crate::problem::{Kind, Problem};
 use crate::resolved::Resolved;
-use crate::{blobs, put, status};
+use crate::{blobs, put, status, undelete};
 
 /// Requests whose answers have not begun; those beyond are turned away.
 pub(crate) const MOST_REQUESTS: usize = 256;
@@ -108,6 +108,7 @@ fn routes() -> Router<Arc<App>> {
         .route("/v1/namespaces/{namespace}/blobs", get(blobs::list))
         .route("/v1/namespaces/{namespace}/blobs/{name}", one)
         .route("/v1/namespaces/{namespace}/blobs/{name}/status", get(blobs::blob_status))
+        .route("/v1/namespaces/{namespace}/blobs/{name}/undelete", post(undelete::undelete))
         .route("/v1/status", get(status::committee));
     refusing(router)
 }

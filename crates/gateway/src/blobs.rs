@@ -28,6 +28,7 @@ use crate::problem::{Kind, Problem};
 use crate::put::write_problem;
 use crate::range::{Wanted, names_tag, wanted};
 use crate::resolved::{Certified, weight};
+use crate::undelete::undeletable_until;
 
 /// Names of one page of a list.
 const MOST_LISTED: u32 = 1000;
@@ -193,7 +194,7 @@ pub(crate) struct DeleteQuery {
 }
 
 /// `DELETE /v1/namespaces/{namespace}/blobs/{name}`: 202 when nodes worth n-f shards hold the
-/// release.
+/// release; the answer says until when it can be undeleted.
 pub(crate) async fn delete(
     State(app): State<Arc<App>>,
     InPath((namespace, name)): InPath<(String, String)>,
@@ -213,7 +214,9 @@ pub(crate) async fn delete(
     let release = release_of(&claim.body, app.now());
     let _change = app.resolved.changing((claim.body.namespace_uid, claim.body.name.clone()));
     app.client.release(&release).await.map_err(|error| release_problem(&error))?;
-    let released = Released { name: claim.body.name.clone(), blob: Some(claim.body.blob) };
+    let until = time(undeletable_until(&app, release.signed));
+    let (name, blob) = (claim.body.name.clone(), Some(claim.body.blob));
+    let released = Released { name, blob, undelete_until: Some(until) };
     Ok(json(StatusCode::ACCEPTED, &released))
 }
 
@@ -222,6 +225,8 @@ struct Released {
     name: BlobName,
     #[serde(rename = "blobID", skip_serializing_if = "Option::is_none")]
     blob: Option<BlobId>,
+    #[serde(rename = "undeleteUntil", skip_serializing_if = "Option::is_none")]
+    undelete_until: Option<String>,
 }
 
 fn release_of(claim: &Claim, now: Timestamp) -> Release {
@@ -269,7 +274,7 @@ async fn release_unfinished(
         signed: app.now(),
     };
     app.client.release(&release).await.map_err(|error| release_problem(&error))?;
-    Ok(json(StatusCode::ACCEPTED, &Released { name, blob: None }))
+    Ok(json(StatusCode::ACCEPTED, &Released { name, blob: None, undelete_until: None }))
 }
 
 /// Why the name of this claim is not freed. `error`: nodes worth n-f shards did not take the
@@ -381,7 +386,7 @@ pub(crate) fn resolve_problem(error: &ResolveError) -> Problem {
     Problem::new(kind, error.to_string())
 }
 
-fn read_problem(error: &ReadError) -> Problem {
+pub(crate) fn read_problem(error: &ReadError) -> Problem {
     let kind = match error {
         ReadError::OutOfRange { .. } => Kind::RangeNotSatisfiable,
         ReadError::NoManifest { .. }

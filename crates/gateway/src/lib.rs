@@ -25,6 +25,7 @@ mod put;
 mod range;
 mod resolved;
 mod status;
+mod undelete;
 
 pub use auth::{AuthError, Authenticator, TokenFile, User, Verb};
 pub use gateway::{Config, Gateway, StartError};

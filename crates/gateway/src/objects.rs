@@ -30,8 +30,14 @@ pub(crate) trait BlobObjects: Send + Sync {
     ) -> BlobObject;
 }
 
+/// How long releases are kept, unless the policy says otherwise: when those of a name are forgotten,
+/// its claim ids are to be others.
+const PERIOD_MILLIS: u64 = 30 * 24 * 3600 * 1000;
+
 /// Objects without an API server: ids are hashes, so that two gateways that write one name at a
-/// time compete for one claim id, and the nodes' bindings let at most one of them be certified.
+/// time compete for one claim id, and the nodes' bindings let at most one of them be certified. The
+/// first one of a name depends on the month, so that no claim id comes again after its release was
+/// forgotten.
 #[derive(Debug, Clone)]
 pub(crate) struct DerivedObjects {
     committee: CommitteeId,
@@ -64,7 +70,10 @@ impl BlobObjects for DerivedObjects {
         last_release: Option<&SignedRelease>,
         now: Timestamp,
     ) -> BlobObject {
-        let before = last_release.map_or([0; 16], |release| release.body.claim.0);
+        let before = last_release.map_or_else(
+            || u128::from(now.0 / PERIOD_MILLIS).to_le_bytes(),
+            |release| release.body.claim.0,
+        );
         let parts: [&[u8]; 4] =
             [b"floe/v1/object", namespace_uid.as_bytes(), name.as_str().as_bytes(), &before];
         let after_release = last_release
@@ -89,6 +98,8 @@ mod tests {
         let name: BlobName = "model".parse().unwrap();
         let first = objects.open(&shop, &name, None, Timestamp(5));
         assert_eq!(first.claim, objects.open(&shop, &name, None, Timestamp(9)).claim);
+        let later = objects.open(&shop, &name, None, Timestamp(PERIOD_MILLIS));
+        assert_ne!(first.claim, later.claim, "its releases are forgotten by now");
 
         let body = Release {
             claim: first.claim,

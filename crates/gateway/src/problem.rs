@@ -21,6 +21,10 @@ pub(crate) enum Kind {
     ContentDiffers,
     /// An unfinished write of other bytes holds the name.
     WriteUnfinished,
+    /// There is nothing to undelete: the name has content.
+    NotDeleted,
+    /// What was deleted is not kept any more.
+    Deleted,
     /// A condition of the request does not hold.
     PreconditionFailed,
     /// The range lies outside of the blob.
@@ -73,6 +77,8 @@ impl Kind {
                 "write-unfinished",
                 "Another write of this name is unfinished",
             ),
+            Self::NotDeleted => (StatusCode::CONFLICT, "not-deleted", "The name has content"),
+            Self::Deleted => (StatusCode::GONE, "deleted", "The content is not kept any more"),
             Self::PreconditionFailed => (
                 StatusCode::PRECONDITION_FAILED,
                 "precondition-failed",

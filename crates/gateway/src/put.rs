@@ -252,6 +252,7 @@ pub(crate) fn write_problem(error: WriteError) -> Problem {
                 "release the name with ?unfinished=true (floe rm --unfinished), then write again";
             return Problem::new(Kind::WriteUnfinished, format!("{detail}; {next}"));
         }
+        WriteError::ContentEnded { .. } => Kind::Deleted,
         WriteError::ClaimReleased { .. } => {
             return Problem::new(Kind::WriteUnfinished, format!("{detail}; write it again"));
         }

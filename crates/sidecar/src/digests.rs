@@ -98,7 +98,8 @@ impl DigestWorker {
         let numbered = (0_u16..).map(Bucket).zip(own.iter().zip(&answer.value.0));
         let differing: BTreeSet<Bucket> =
             numbered.filter(|(_, (own, theirs))| own != theirs).map(|(bucket, _)| bucket).collect();
-        for (claim, known) in old.iter_mut().filter(|(id, _)| !differing.contains(&Bucket::of(id))) {
+        for (claim, known) in old.iter_mut().filter(|(id, _)| !differing.contains(&Bucket::of(id)))
+        {
             tracing::trace!(%peer, %claim, "an old claim is held there too");
             known.said.insert(peer.node.clone(), true);
         }
@@ -325,9 +326,13 @@ mod tests {
         assert_eq!(told(&[], None), Ok(None));
         assert_eq!(told(&[64, 64, 127], None), Ok(Some(id(127))), "two names may share an id");
         assert_eq!(told(&[66], Some(65)), Ok(Some(id(66))));
-        for (claims, after) in
-            [(&[63][..], None), (&[128], None), (&[66, 65], None), (&[65], Some(65)), (&[64], Some(65))]
-        {
+        for (claims, after) in [
+            (&[63][..], None),
+            (&[128], None),
+            (&[66, 65], None),
+            (&[65], Some(65)),
+            (&[64], Some(65)),
+        ] {
             assert!(told(claims, after).is_err(), "{claims:?} behind {after:?}");
         }
     }

@@ -198,9 +198,8 @@ fn over_of_name(
 /// Claims first: none is ever without its release. With a release also leaves what is known of its
 /// claim id, should that never have been certified.
 fn entries(state: &State, (uid, name): &(NamespaceUid, BlobName), gone: Forget) -> Vec<Entry> {
-    let uncertified = |claim: &&ClaimId| {
-        state.claim(claim).is_some_and(|known| known.certified.is_none())
-    };
+    let uncertified =
+        |claim: &&ClaimId| state.claim(claim).is_some_and(|known| known.certified.is_none());
     let unfinished = gone.releases.iter().filter(uncertified);
     let claims = gone.claims.iter().chain(unfinished);
     let claims = claims.map(|&claim| Entry::ForgottenClaim { claim });

@@ -9,7 +9,7 @@ use std::time::Duration;
 use floe_api::{ApiError, EpochHint, ErrorCode, NodeClient, Role, Target};
 use floe_env::{Env, Work, compute};
 use floe_model::{
-    ClaimId,     EpochRecord, FeedPosition, Geometry, Incarnation, Member, RecordHash, ShardIndex,
+    ClaimId, EpochRecord, FeedPosition, Geometry, Incarnation, Member, RecordHash, ShardIndex,
     SignedRecord, Timestamp, Unverified,
 };
 use floe_plan::custody::{Refusal, ServedRecord};
@@ -146,11 +146,7 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    pub(crate) fn new(
-        started: Timestamp,
-        running: Running,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(started: Timestamp, running: Running, stop: watch::Receiver<bool>) -> Self {
         Self {
             stop,
             running,

@@ -35,9 +35,7 @@ pub(crate) fn refused(refusal: Refusal) -> ApiError {
 
 #[cfg(test)]
 mod tests {
-    use floe_model::{
-        BlobId, ClaimId, EpochNumber, NamespaceUid, RecordHash, Timestamp, UploadId,
-    };
+    use floe_model::{BlobId, ClaimId, EpochNumber, NamespaceUid, RecordHash, Timestamp, UploadId};
 
     use super::*;
 

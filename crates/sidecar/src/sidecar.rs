@@ -222,7 +222,10 @@ fn workers(node: &Arc<Node>, stop: watch::Receiver<bool>) -> Vec<Task> {
         spawn("cursors", Box::pin(runner.clone().run(Cursors(Arc::clone(node)), unwoken()))),
         spawn("repair", Box::pin(runner.clone().run(Repair::new(Arc::clone(node)), wake))),
         spawn("expiry", Box::pin(runner.clone().run(ExpiryWorker(Arc::clone(node)), unwoken()))),
-        spawn("digests", Box::pin(runner.clone().run(DigestWorker::new(Arc::clone(node)), unwoken()))),
+        spawn(
+            "digests",
+            Box::pin(runner.clone().run(DigestWorker::new(Arc::clone(node)), unwoken())),
+        ),
         spawn("pull-supervisor", Box::pin(pull::supervise(Arc::clone(node), runner))),
     ]
 }

@@ -112,3 +112,31 @@ async fn closing_finds_the_certificate_or_closes() {
     fleet.set(1, Mode::Down);
     assert!(client.close(ClaimId([2; 16])).await.is_err());
 }
+
+#[tokio::test]
+async fn what_was_deleted_comes_back_under_a_new_claim() {
+    let fleet = four();
+    let client = fleet.client(Budget::default());
+    let name = "a".parse().unwrap();
+    assert_eq!(client.deleted(UID, &name).await, Ok(Deleted::Nothing));
+    let mut first = wish("a", 1);
+    first.created = floe_model::Timestamp(10);
+    let written = client.write(first, body(&content(10))).await.unwrap();
+    let certified = Box::new((written.claim.clone(), written.certificate));
+    assert_eq!(client.deleted(UID, &name).await, Ok(Deleted::Live(certified.clone())));
+    let release = client.release(&release_of(&written.claim)).await.unwrap();
+    let last_release = Box::new(release);
+    let gone = Deleted::Released { content: certified, last_release };
+    assert_eq!(client.deleted(UID, &name).await, Ok(gone));
+    let stranger = client.deleted(NamespaceUid([5; 16]), &name).await;
+    assert_eq!(stranger, Ok(Deleted::Nothing), "the same name in another namespace");
+
+    let mut again = wish("a", 2);
+    again.created = floe_model::Timestamp(11);
+    let back = client.undelete(again, &written.claim.body).await.unwrap();
+    assert_eq!((back.blob, back.length), (written.blob, written.length));
+    let claim = &back.claim.body;
+    assert_eq!((claim.claim, claim.policy.clone()), (ClaimId([2; 16]), written.claim.body.policy));
+    let resolved = found(client.resolve(UID, &name).await.unwrap());
+    assert_eq!(resolved, Some(back.claim));
+}

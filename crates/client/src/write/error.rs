@@ -45,6 +45,12 @@ pub enum WriteError {
         /// The claim id.
         claim: ClaimId,
     },
+    /// The content that the claim was to take over is not kept any more.
+    #[error("the content that claim {claim} was to take over is not kept any more")]
+    ContentEnded {
+        /// The claim id.
+        claim: ClaimId,
+    },
     /// Nodes worth f+1 shards are full.
     #[error("the storage nodes are full: add nodes or release blobs; {0}")]
     StorageFull(NotEnoughNodes),
@@ -90,7 +96,8 @@ impl WriteError {
 
     /// What a lost ballot means: a refusal that nodes worth f+1 shards gave, or too few nodes.
     pub(crate) fn of_ballot<T>(ballot: &Ballot<T>, phase: Phase, claim: ClaimId) -> Self {
-        const TELLING: [ErrorCode; 7] = [
+        const TELLING: [ErrorCode; 8] = [
+            ErrorCode::ContentEnded,
             ErrorCode::ClaimReleased,
             ErrorCode::ClaimClosed,
             ErrorCode::ClaimConflicted,
@@ -104,6 +111,7 @@ impl WriteError {
             return Self::NotEnoughNodes(not_enough);
         };
         match refusal.code {
+            ErrorCode::ContentEnded => Self::ContentEnded { claim },
             ErrorCode::ClaimReleased => Self::ClaimReleased { claim },
             ErrorCode::ClaimClosed => Self::ClaimClosed { claim },
             ErrorCode::ClaimConflicted => Self::ClaimConflicted { claim },

@@ -1,9 +1,9 @@
-//! `floe ls`, `rm`, `stat` and `status`: questions and wishes with a JSON answer.
+//! `floe ls`, `rm`, `undelete`, `stat` and `status`: questions and wishes with a JSON answer.
 
 use http::Method;
 use serde_json::Value;
 
-use crate::args::{LsArguments, RmArguments, StatArguments, StatusArguments};
+use crate::args::{LsArguments, RmArguments, StatArguments, StatusArguments, UndeleteArguments};
 use crate::blob_name::{FullName, blobs_path};
 use crate::exit::{Ended, Exit};
 use crate::report;
@@ -51,7 +51,22 @@ pub(crate) async fn rm(arguments: RmArguments) -> anyhow::Result<()> {
     if arguments.gateway.json {
         return report::json(&answer);
     }
-    report::line(&format!("{name} released"))
+    let until = answer["undeleteUntil"].as_str();
+    report::line(&until.map_or_else(
+        || format!("{name} released"),
+        |until| format!("{name} released; kept until {until}: floe undelete {name}"),
+    ))
+}
+
+/// Brings back a released blob.
+pub(crate) async fn undelete(arguments: UndeleteArguments) -> anyhow::Result<()> {
+    let name = FullName::parse(&arguments.blob, &arguments.gateway.namespace)?;
+    let gateway = Gateway::new(&arguments.gateway)?;
+    let answer = gateway.json(Method::POST, &format!("{}/undelete", name.path())).await?;
+    if arguments.gateway.json {
+        return report::json(&answer);
+    }
+    report::line(&format!("{name} is back: {}", report::text(&answer, "blobID")))
 }
 
 /// Shows what is known of a blob.

@@ -83,11 +83,7 @@ pub(crate) async fn take(node: &Arc<Node>, chain: Chain) -> Result<(), ApiError>
 }
 
 /// Records what was decided on; false if another record than `accepted` was accepted meanwhile.
-async fn record(
-    node: &Node,
-    accepted: Option<RecordHash>,
-    taken: Taken,
-) -> Result<bool, ApiError> {
+async fn record(node: &Node, accepted: Option<RecordHash>, taken: Taken) -> Result<bool, ApiError> {
     let learnt = node.now();
     node.transact(move |state| {
         if state.accepted().map(|(hash, _)| hash) != accepted {

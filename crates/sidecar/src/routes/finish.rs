@@ -8,8 +8,8 @@ use floe_api::messages::{Confirmed, Finish, FinishAnswer, InlineExtent};
 use floe_api::{ApiError, ErrorCode};
 use floe_env::Work;
 use floe_model::{
-    BlobId, BlobLayout, Claim, ClaimId, Confirmation, ExtentIndex, ExtentShape, SignedClaim, Timestamp,
-    UploadId,
+    BlobId, BlobLayout, Claim, ClaimId, Confirmation, ExtentIndex, ExtentShape, SignedClaim,
+    Timestamp, UploadId,
 };
 use floe_plan::custody::{self, AdoptFacts, Confirm, ConfirmFacts, Source, Standing};
 use floe_redstuff::{ExtentMetadata, Manifest, Verified};
@@ -304,7 +304,8 @@ fn rebuilding(node: &Node, wish: &Wish, missing_slivers: u64) -> FinishAnswer {
 async fn promise(node: &Arc<Node>, wish: &Arc<Wish>) -> Result<FinishAnswer, ApiError> {
     let decided = Arc::clone(wish);
     let epoch = &wish.epoch;
-    let verdict = node.transact_in(epoch, move |state| record_confirmation(state, &decided)).await?;
+    let verdict =
+        node.transact_in(epoch, move |state| record_confirmation(state, &decided)).await?;
     if let Confirm::Heal { missing_slivers } = verdict {
         return Ok(rebuilding(node, wish, missing_slivers));
     }
