@@ -20,6 +20,13 @@ pub struct Budget {
     pub reading_bytes: usize,
 }
 
+impl Budget {
+    /// Bytes of memory without use that writes under way may keep for what they encode next.
+    pub(crate) const fn idle_bytes(self) -> usize {
+        self.sending_bytes / 2
+    }
+}
+
 impl Default for Budget {
     /// Room for a few full extents each, below 200 MiB together.
     fn default() -> Self {

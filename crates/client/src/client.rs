@@ -13,6 +13,7 @@ use crate::health::Health;
 use crate::nodes::Nodes;
 use crate::observer::{NoObserver, Observer};
 use crate::peers::Peers;
+use crate::stock::Stocks;
 
 /// Writes, reads, resolves and releases blobs. Clones share everything: memory bounds, connections,
 /// and the knowledge which nodes are silent.
@@ -21,6 +22,7 @@ pub struct Client {
     peers: Arc<Peers>,
     registrar: Option<Arc<RegistrarKey>>,
     rooms: Rooms,
+    stocks: Arc<Stocks>,
 }
 
 impl Client {
@@ -55,6 +57,7 @@ impl Client {
             peers: Arc::new(peers),
             registrar: registrar.map(Arc::new),
             rooms: Rooms::new(budget),
+            stocks: Arc::new(Stocks::new(budget.idle_bytes())),
         }
     }
 
@@ -88,6 +91,10 @@ impl Client {
 
     pub(crate) const fn rooms(&self) -> &Rooms {
         &self.rooms
+    }
+
+    pub(crate) fn stocks(&self) -> &Stocks {
+        &self.stocks
     }
 
     pub(crate) fn registrar(&self) -> Option<&RegistrarKey> {

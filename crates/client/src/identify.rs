@@ -1,13 +1,16 @@
 //! The id of content, without storing it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use floe_env::{Env, Work, compute};
-use floe_model::{BlobId, BlobLayout, Geometry};
-use floe_redstuff::{Manifest, stripe_id};
+use floe_model::{BlobId, BlobLayout, Geometry, StripeId};
+use floe_redstuff::{Manifest, StripeShape};
 use futures::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use crate::budget::{Budget, Rooms};
 use crate::intake::{BoxError, Intake};
+use crate::stock::Stock;
 use crate::write::WriteError;
 
 /// Stripes that are encoded at the same time.
@@ -19,7 +22,9 @@ pub async fn blob_id(
     geometry: Geometry,
     body: impl Stream<Item = Result<Bytes, BoxError>> + Send + 'static,
 ) -> Result<(BlobId, u64), WriteError> {
-    let mut intake = Intake::new(body.boxed(), geometry, Rooms::new(Budget::default()));
+    let stock = Stock::new(Budget::default().idle_bytes());
+    let source = (Rooms::new(Budget::default()), Arc::clone(&stock));
+    let mut intake = Intake::new(body.boxed(), geometry, source);
     let (mut ids, mut length, mut is_last) = (Vec::new(), 0, false);
     while !is_last {
         let piece = intake.next().await.map_err(WriteError::Body)?;
@@ -31,7 +36,8 @@ pub async fn blob_id(
         let stripes = stream::iter(0..count).map(|stripe| {
             let end = ((stripe + 1) * full).min(bytes.len());
             let bytes = bytes.slice(stripe * full..end);
-            let job = move || stripe_id(geometry, &bytes).map_err(WriteError::encoding);
+            let stock = Arc::clone(&stock);
+            let job = move || stripe_id(&stock, geometry, &bytes);
             let encoded = compute(&*env.compute, Work::Foreground, job);
             async { encoded.await? }
         });
@@ -40,4 +46,12 @@ pub async fn blob_id(
     }
     let manifest = Manifest::new(BlobLayout::new(geometry, length), ids);
     Ok((manifest.map_err(WriteError::encoding)?.id(), length))
+}
+
+fn stripe_id(stock: &Stock, geometry: Geometry, bytes: &[u8]) -> Result<StripeId, WriteError> {
+    let shape = StripeShape::new(geometry, bytes.len()).map_err(WriteError::encoding)?;
+    let mut encoder = stock.encoder();
+    let id = encoder.id(shape, bytes).map_err(WriteError::encoding)?;
+    stock.keep_encoder(encoder);
+    Ok(id)
 }

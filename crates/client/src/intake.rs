@@ -1,11 +1,14 @@
 //! Cutting a stream of bytes into extents, in bounded memory.
 
-use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
+
+use bytes::Bytes;
 use floe_model::Geometry;
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 
 use crate::budget::{FIRST_BYTES, Held, Rooms};
+use crate::stock::Stock;
 
 /// What a body's sender may fail with.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,6 +29,7 @@ pub(crate) struct Piece {
 pub(crate) struct Intake {
     body: Body,
     rooms: Rooms,
+    stock: Arc<Stock>,
     extent_bytes: usize,
     /// Received, of the next extent.
     left: Bytes,
@@ -33,14 +37,14 @@ pub(crate) struct Intake {
 }
 
 impl Intake {
-    pub(crate) fn new(body: Body, geometry: Geometry, rooms: Rooms) -> Self {
+    pub(crate) fn new(body: Body, geometry: Geometry, (rooms, stock): (Rooms, Arc<Stock>)) -> Self {
         let extent_bytes = geometry.full_extent_bytes();
-        Self { body, rooms, extent_bytes, left: Bytes::new(), ended: false }
+        Self { body, rooms, stock, extent_bytes, left: Bytes::new(), ended: false }
     }
 
     /// The next extent; of an empty body the first one is empty.
     pub(crate) async fn next(&mut self) -> Result<Piece, BoxError> {
-        let mut bytes = BytesMut::new();
+        let mut bytes = Vec::new();
         // Most blobs are small: room for a whole extent is taken when one is coming.
         let mut held = self.rooms.starting.hold(FIRST_BYTES.min(self.extent_bytes)).await;
         self.fill(&mut bytes, FIRST_BYTES).await?;
@@ -48,14 +52,15 @@ impl Intake {
         if !self.ended && bytes.len() < self.extent_bytes {
             let whole = self.rooms.receiving.hold(self.extent_bytes).await;
             drop(std::mem::replace(&mut held, whole));
-            bytes.reserve(self.extent_bytes - bytes.len());
+            let first = std::mem::replace(&mut bytes, self.stock.buffer(self.extent_bytes));
+            bytes.extend_from_slice(&first);
             self.fill(&mut bytes, self.extent_bytes).await?;
             self.look_ahead().await?;
         }
-        Ok(Piece { bytes: bytes.freeze(), is_last: self.ended, _held: held })
+        Ok(Piece { bytes: self.stock.lend(bytes), is_last: self.ended, _held: held })
     }
 
-    async fn fill(&mut self, bytes: &mut BytesMut, upto: usize) -> Result<(), BoxError> {
+    async fn fill(&mut self, bytes: &mut Vec<u8>, upto: usize) -> Result<(), BoxError> {
         let upto = upto.min(self.extent_bytes);
         while bytes.len() < upto {
             self.look_ahead().await?;
@@ -90,8 +95,11 @@ mod tests {
 
     fn intake(pieces: Vec<usize>) -> Intake {
         let body = stream::iter(pieces.into_iter().map(|bytes| Ok(Bytes::from(vec![7; bytes]))));
-        let rooms = Rooms::new(Budget::default());
-        Intake::new(body.boxed(), Geometry::of_shards(4).unwrap(), rooms)
+        Intake::new(body.boxed(), Geometry::of_shards(4).unwrap(), source())
+    }
+
+    fn source() -> (Rooms, Arc<Stock>) {
+        (Rooms::new(Budget::default()), Stock::new(0))
     }
 
     fn lengths(pieces: Vec<usize>) -> Vec<(usize, bool)> {
@@ -133,9 +141,8 @@ mod tests {
     #[test]
     fn a_broken_body_is_told() {
         let body = stream::iter([Ok(Bytes::from_static(b"x")), Err("connection lost".into())]);
-        let rooms = Rooms::new(Budget::default());
         let geometry = Geometry::of_shards(4).unwrap();
-        let broken = block_on(Intake::new(body.boxed(), geometry, rooms).next());
+        let broken = block_on(Intake::new(body.boxed(), geometry, source()).next());
         assert_eq!(broken.err().unwrap().to_string(), "connection lost");
     }
 }

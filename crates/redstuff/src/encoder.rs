@@ -83,6 +83,13 @@ impl Encoder {
         self.stripe = Some(stripe);
     }
 
+    /// Bytes of memory that its large parts hold, a recycled stripe included.
+    pub fn memory_bytes(&self) -> usize {
+        let stripe = self.stripe.iter().flat_map(|it| [&it.data, &it.right, &it.below]);
+        let symbols = stripe.chain([&self.batch]).map(|quadrant| quadrant.bytes.capacity());
+        symbols.sum::<usize>() + self.leaves.capacity() * size_of::<[u8; 32]>()
+    }
+
     /// The id of a stripe of these bytes. Of the expansion, at most the rows' parity is kept meanwhile.
     pub fn id(&mut self, shape: StripeShape, data: &[u8]) -> Result<StripeId, CodecError> {
         check_length("a stripe", shape.length(), data.len())?;

@@ -97,6 +97,11 @@ impl StripeMetadata {
         &self.pairs
     }
 
+    /// As it stands in the metadata of its extent: the roots in pair order, primary before secondary.
+    pub fn encode(&self) -> impl Iterator<Item = u8> + '_ {
+        self.pairs.iter().flat_map(|pair| pair.to_bytes())
+    }
+
     /// The root of a sliver; `index` is below n.
     pub(crate) fn sliver_root(&self, axis: Axis, index: u16) -> Hash {
         let index = usize::from(index);
@@ -178,10 +183,9 @@ impl ExtentMetadata {
         &self.stripes
     }
 
-    /// For each stripe the roots in pair order, primary before secondary.
+    /// Stripe after stripe: see [`StripeMetadata::encode`].
     pub fn encode(&self) -> Vec<u8> {
-        let pairs = self.stripes.iter().flat_map(|stripe| &stripe.pairs);
-        pairs.flat_map(|pair| pair.to_bytes()).collect()
+        self.stripes.iter().flat_map(StripeMetadata::encode).collect()
     }
 
     /// Bytes of the metadata of an extent: 64·n per stripe.

@@ -81,6 +81,16 @@ impl EncodedStripe {
         Ok(bytes)
     }
 
+    /// A sliver where it lies: its parts, in order.
+    pub fn sliver_parts(
+        &self,
+        axis: Axis,
+        index: u16,
+    ) -> Result<impl Iterator<Item = &[u8]>, CodecError> {
+        Stripes::from(self.shape).check_sliver(axis, index)?;
+        Ok(self.checked_parts(axis, index))
+    }
+
     /// Appends a sliver to `bytes`, which may be memory used before.
     pub fn append_sliver(
         &self,
@@ -94,17 +104,20 @@ impl EncodedStripe {
     }
 
     fn append_checked(&self, axis: Axis, index: u16, bytes: &mut Vec<u8>) {
+        self.checked_parts(axis, index).for_each(|part| bytes.extend_from_slice(part));
+    }
+
+    /// A row in one part, a column symbol by symbol.
+    fn checked_parts(&self, axis: Axis, index: u16) -> impl Iterator<Item = &[u8]> {
         let index = usize::from(index);
         let (rows, columns) = (self.shape.rows(), self.shape.columns());
-        let column = match axis {
-            Axis::Primary if index < rows => return bytes.extend_from_slice(self.data.row(index)),
-            Axis::Primary => return bytes.extend_from_slice(self.below.row(index - rows)),
-            Axis::Secondary if index < columns => (&self.data, index),
-            Axis::Secondary => (&self.right, index - columns),
+        let (row, column) = match axis {
+            Axis::Primary if index < rows => (Some(self.data.row(index)), None),
+            Axis::Primary => (Some(self.below.row(index - rows)), None),
+            Axis::Secondary if index < columns => (None, Some(self.data.column(index))),
+            Axis::Secondary => (None, Some(self.right.column(index - columns))),
         };
-        for symbol in column.0.column(column.1) {
-            bytes.extend_from_slice(symbol);
-        }
+        row.into_iter().chain(column.into_iter().flatten())
     }
 
     /// Computes one row of the parity quadrant the other way (along the row, not down the columns)

@@ -1,28 +1,28 @@
 //! The end of a write: confirmations, the certificate, acknowledgements.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use floe_api::Pieces;
 use floe_api::messages::{
-    Acknowledgement, CertifiedClaim, Confirmed, Extent, Finish, FinishAnswer, InlineExtent,
+    Acknowledgement, CertifiedClaim, Confirmed, Encode as _, Finish, FinishAnswer,
 };
 use floe_env::{Work, compute};
 use floe_model::keys::NodeSignature;
 use floe_model::{
-    Certificate, ClaimId, Confirmation, EpochRecord, Geometry, Member, PairIndex, SignedClaim,
-    SignedPermit, SignersError, StripeId, UploadId,
+    Certificate, ClaimId, Confirmation, EpochRecord, Member, SignedClaim, SignedPermit,
+    SignersError, UploadId,
 };
 use floe_redstuff::Manifest;
 
 use crate::ballot::{Ballot, Standing};
-use crate::budget::Held;
 use crate::client::Client;
 use crate::committee::Committee;
 use crate::failure::{Failure, Phase};
 use crate::peers::Peers;
 use crate::round::{MOST_EPOCHS, Round};
+use crate::write::encode::Outgoing;
 use crate::write::upload::Upload;
 use crate::write::{WriteError, Written};
 
@@ -40,7 +40,7 @@ pub(crate) struct Wanted {
     /// Undelete: the claim whose content this one takes over.
     pub(crate) adopts: Option<ClaimId>,
     /// The content with its permit, when it travels inside `finish`.
-    pub(crate) inline: Option<(SignedPermit, Arc<Inline>)>,
+    pub(crate) inline: Option<(SignedPermit, Arc<Outgoing>)>,
 }
 
 impl Wanted {
@@ -56,56 +56,20 @@ impl Wanted {
         }
     }
 
-    fn finish(&self, member: &Member) -> Finish<Bytes> {
-        Finish {
-            claim: self.claim.clone(),
-            manifest: self.manifest.clone(),
-            adopts: self.adopts,
-            inline: self.inline.as_ref().map(|(permit, inline)| InlineExtent {
-                permit: permit.clone(),
-                extent: inline.share(member),
-            }),
+    /// What every member's body begins with.
+    fn front(&self) -> Bytes {
+        let (claim, manifest) = (self.claim.clone(), self.manifest.clone());
+        let finish = Finish { claim, manifest, adopts: self.adopts, inline: None };
+        match &self.inline {
+            Some((permit, _)) => finish.encode_front(permit),
+            None => finish.encode(),
         }
     }
-}
 
-/// The only extent, when it travels inside `finish`.
-pub(crate) struct Inline {
-    /// With the slivers of all pairs.
-    extent: Extent<Bytes>,
-    /// Decides which shard gets which pair.
-    first_stripe: StripeId,
-    geometry: Geometry,
-    _held: Held,
-}
-
-impl Inline {
-    /// From the shares of the members of a record.
-    pub(crate) fn new(
-        shares: BTreeMap<usize, Extent<Bytes>>,
-        ids: &[StripeId],
-        geometry: Geometry,
-        held: Held,
-    ) -> Option<Arc<Self>> {
-        let mut shares = shares.into_values();
-        let mut extent = shares.next()?;
-        extent.slivers.extend(shares.flat_map(|share| share.slivers));
-        let first_stripe = *ids.first()?;
-        Some(Arc::new(Self { extent, first_stripe, geometry, _held: held }))
-    }
-
-    /// What a member gets.
-    fn share(&self, member: &Member) -> Extent<Bytes> {
-        let pairs: Vec<PairIndex> = member
-            .shards
-            .iter()
-            .map(|&shard| self.geometry.pair_of_shard(&self.first_stripe, shard))
-            .collect();
-        let own = self.extent.slivers.iter().filter(|sliver| pairs.contains(&sliver.pair));
-        Extent {
-            length_bytes: self.extent.length_bytes,
-            metadata: self.extent.metadata.clone(),
-            slivers: own.cloned().collect(),
+    fn body(&self, front: &Bytes, member: &Member) -> Pieces {
+        match &self.inline {
+            Some((_, extent)) => extent.body(member).behind(front.clone()),
+            None => front.clone().into(),
         }
     }
 }
@@ -153,14 +117,14 @@ impl Client {
 
     /// Collects confirmations worth n-f shards.
     async fn finish(&self, wanted: &mut Wanted) -> Result<Certificate, WriteError> {
-        let record = Arc::clone(&wanted.record);
+        let (record, front) = (Arc::clone(&wanted.record), wanted.front());
         let mut round = Round::start(self.peers(), Arc::clone(&record), |_, member| {
             let (peers, record) = (Arc::clone(self.peers()), Arc::clone(&record));
-            let (upload, finish) = (wanted.upload, wanted.finish(&member));
+            let (upload, body) = (wanted.upload, wanted.body(&front, &member));
             async move {
                 let attempt = || async {
                     let call =
-                        peers.call(&member, |nodes, to| nodes.finish(to, upload, finish.clone()));
+                        peers.call(&member, |nodes, to| nodes.finish(to, upload, body.clone()));
                     confirmed(&record, &member, call.await?)
                 };
                 peers.insist(&member, CONFIRM_PATIENCE, attempt).await

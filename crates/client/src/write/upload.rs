@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use floe_api::ErrorCode;
+use floe_api::{ErrorCode, Pieces};
 use floe_env::Task;
 use floe_model::{EpochRecord, ExtentIndex, Member, SignedPermit};
 use tokio::sync::oneshot;
@@ -15,7 +14,7 @@ use crate::failure::{Failure, Phase};
 use crate::peers::Peers;
 use crate::round::Round;
 use crate::write::WriteError;
-use crate::write::encode::Parcels;
+use crate::write::encode::Outgoing;
 
 /// How long a node that is needed may take to come back.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -82,13 +81,12 @@ impl Upload {
     }
 
     /// Sends an extent to all members.
-    pub(crate) fn send(self: &Arc<Self>, extent: ExtentIndex, parcels: Parcels) -> Sending {
-        let Parcels { bodies, held } = parcels;
+    pub(crate) fn send(self: &Arc<Self>, extent: ExtentIndex, outgoing: Outgoing) -> Sending {
         let mut round = Round::start(&self.peers, Arc::clone(&self.record), |position, member| {
-            let (upload, body) = (Arc::clone(self), bodies.get(&position).cloned());
-            async move { upload.put((position, member), extent, body.unwrap_or_default()).await }
+            let (upload, body) = (Arc::clone(self), outgoing.body(&member));
+            async move { upload.put((position, member), extent, body).await }
         });
-        drop(bodies);
+        let held = outgoing.into_held();
         let (settle, settled) = oneshot::channel();
         let claim = self.permit.body.claim;
         let task = async move {
@@ -114,7 +112,7 @@ impl Upload {
         &self,
         (position, member): (usize, Member),
         extent: ExtentIndex,
-        body: Bytes,
+        body: Pieces,
     ) -> Result<(), Failure> {
         let attempt = || self.attempt((position, &member), extent, &body);
         self.peers.insist(&member, PATIENCE, attempt).await
@@ -124,7 +122,7 @@ impl Upload {
         &self,
         (position, member): (usize, &Member),
         extent: ExtentIndex,
-        body: &Bytes,
+        body: &Pieces,
     ) -> Result<(), Failure> {
         let at = (self.permit.body.upload, extent);
         self.open(position, member).await?;
