@@ -81,7 +81,9 @@ fn every() -> Vec<Case> {
         fails("move: lets go at once", letting(Letting::AtOnce), left(1, 1, 0, 1), false),
         fails("move: only others are read", reading(Reading::Others), left(3, 1, 1, 0), true),
         deep(fails("replace: read from anybody", unfenced, left(1, 0, 1, 1), false), 1_000_000),
-        deep(fails("replace: old confirmations count", loose, left(1, 0, 2, 0), false), 8_000_000),
+        // Here old confirmations do no harm: whoever acknowledges holds its pairs, and a replaced
+        // volume accepts nothing. They are not counted all the same: what certifies them may be gone.
+        deep(holds("replace: old confirmations count", loose, left(1, 0, 2, 0), false), 2_000_000),
         // For acknowledged content alone the former owner need not wait for open uploads: nobody
         // acknowledges on its old word. It waits all the same, or writers would wait for a rebuild.
         holds("move: lets go when filled", letting(Letting::WhenFilled), left(2, 1, 1, 0), false),

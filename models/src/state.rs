@@ -222,29 +222,25 @@ impl State {
         u32::try_from(held).unwrap_or(u32::MAX)
     }
 
-    /// Shards that count as faulty: the owner lies, is lost or declared so, or it has not said `whole`
-    /// and nobody is left who had the shard before.
+    /// Shards that count as faulty: the owner lies, is lost or declared so; or it has not said `whole`,
+    /// and of those who owned the shard since it was filled one is: what was written meanwhile is with
+    /// that one alone.
     pub(crate) fn faulty(&self) -> u32 {
         let newest = self.newest();
+        let record = self.record(newest);
+        let sound = |owner: usize| {
+            self.is_honest(owner) && self.away & only(owner) == 0 && record.names(owner)
+        };
         let is_faulty = |shard: &usize| {
-            let owners = self.since_filled(newest, *shard);
-            let record = self.record(newest);
             let owner = usize::from(record.owners[*shard]);
             let said = |(of, by, _): &(u8, u8, u8)| {
                 usize::from(*of) == *shard && usize::from(*by) == owner
             };
-            if record.is_unfilled(*shard) && !self.wholes.iter().any(said) {
-                let alive = |index: &u8| {
-                    let former = usize::from(self.record(*index).owners[*shard]);
-                    former != owner
-                        && self.is_honest(former)
-                        && self.away & only(former) == 0
-                        && record.names(former)
-                };
-                !owners.iter().any(alive)
-            } else {
-                !self.is_honest(owner) || self.away & only(owner) != 0
+            if !record.is_unfilled(*shard) || self.wholes.iter().any(said) {
+                return !sound(owner);
             }
+            let owners = self.since_filled(newest, *shard).into_iter();
+            !owners.into_iter().all(|index| sound(usize::from(self.record(index).owners[*shard])))
         };
         u32::try_from((0..SHARDS).filter(is_faulty).count()).unwrap_or(u32::MAX)
     }

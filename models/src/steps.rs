@@ -315,11 +315,6 @@ fn blob(rules: Rules, state: &State, at: usize, steps: &mut Vec<(Step, State)>) 
     if !state.is_certified() {
         return;
     }
-    if state.knowing & only(at) == 0 {
-        let mut next = state.clone();
-        next.knowing |= only(at);
-        steps.push((Step::Learn(at), next));
-    }
     let holds = |shard: usize| state.holders[shard] & only(at) != 0;
     let holds_all = (0..SHARDS).all(|shard| !head.owns(shard, at) || holds(shard));
     let voters = state.confirmed | state.liars;
@@ -329,6 +324,13 @@ fn blob(rules: Rules, state: &State, at: usize, steps: &mut Vec<(Step, State)>) 
     };
     let counted = u32::try_from((0..SHARDS).filter(still).count()).unwrap_or(0);
     let enough = !rules.current || counted >= CORRECT;
+    // A certificate enters the catalogs where it counts; from then on every feed carries it.
+    let shown = state.knowing & state.honest() != 0 || state.liars != 0;
+    if state.knowing & only(at) == 0 && (enough || shown) {
+        let mut next = state.clone();
+        next.knowing |= only(at);
+        steps.push((Step::Learn(at), next));
+    }
     if state.acknowledged[at] == NONE && holds_all && enough && head.worth(only(at)) > 0 {
         let mut next = state.clone();
         next.knowing |= only(at);
