@@ -5,5 +5,6 @@ pub(crate) mod committee;
 pub(crate) mod get;
 pub(crate) mod id;
 pub(crate) mod put;
+pub(crate) mod repair;
 pub(crate) mod server;
 pub(crate) mod standalone;

@@ -11,8 +11,8 @@ use floe_client::Budget;
 use floe_env::{BoxFuture, Env, read_file, real_env};
 use floe_gateway::{Gateway, TokenFile};
 use floe_model::keys::RegistrarKey;
-use floe_model::record::Policy;
 use floe_model::{Incarnation, NodeName};
+use floe_plan::succession::Wanted;
 use floe_sidecar::{Limits, Sidecar};
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use futures::StreamExt as _;
@@ -21,7 +21,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::EndArguments;
-use crate::committee_dir::{CommitteeDir, GatewayFile, NodeFile, read_json, read_tls};
+use crate::committee_dir::{CommitteeDir, GatewayFile, NodeFile, read_json, read_tls, volume_dir};
 use crate::exit::{Ended, Exit};
 
 /// How long the steward waits for nodes before it says for whom.
@@ -49,7 +49,7 @@ pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidec
         tls: read_tls(disk, dir)?,
         listen: file.listen,
         metrics_listen: file.metrics_listen,
-        volume_dir: dir.join("volume"),
+        volume_dir: volume_dir(dir, file.incarnation),
         limits: Limits::default(),
     };
     let started = Sidecar::start(env.clone(), config).await;
@@ -93,24 +93,30 @@ fn registrar_key(env: &Env, path: &Path) -> anyhow::Result<RegistrarKey> {
     Ok(RegistrarKey::from_seed(&seed))
 }
 
+/// The steward's way to the nodes.
+pub(crate) fn steward_client(env: &Env, dir: &CommitteeDir) -> anyhow::Result<NodeClient> {
+    let clock = env.clock.as_ref();
+    let identity = dir.trust.leaf(clock, Role::Operator, "steward", Incarnation(0), &[])?;
+    Ok(NodeClient::new(env, &identity, TransportLimits::default())?)
+}
+
 /// Brings the committee to its committed record 0, or finds it there. Says on standard error for
 /// whom it waits.
 pub(crate) async fn form(env: &Env, dir: &CommitteeDir, wait: Duration) -> anyhow::Result<()> {
-    let clock = env.clock.as_ref();
-    let identity = dir.trust.leaf(clock, Role::Operator, "steward", Incarnation(0), &[])?;
-    let client = NodeClient::new(env, &identity, TransportLimits::default())?;
+    let client = steward_client(env, dir)?;
     let log = FileRecordLog::new(env.clone(), dir.records());
     let keys = Keys::from(&dir.trust);
-    let node = |node: &NodeFile| GenesisNode {
-        node: node.node.clone(),
-        incarnation: node.incarnation,
-        address: node.listen.to_string(),
-        zone: String::new(),
+    let node = |wanted: Wanted| GenesisNode {
+        node: wanted.node,
+        incarnation: wanted.incarnation,
+        address: wanted.address,
+        zone: wanted.zone,
+        host: wanted.host,
     };
     let config = GenesisConfig {
         geometry: dir.geometry()?,
-        policy: Policy::default(),
-        nodes: dir.nodes.iter().map(node).collect(),
+        policy: dir.policy(),
+        nodes: dir.wanted().into_iter().map(node).collect(),
         patience: PATIENCE.min(wait),
     };
     let begin = Instant::now();

@@ -35,6 +35,8 @@ pub(crate) struct Observation {
     pub(crate) wholes: Vec<Whole>,
     /// Who each node says it is, or why it says nothing.
     pub(crate) identities: BTreeMap<NodeName, Result<IdentityReport, String>>,
+    /// How each node is, of those that serve.
+    pub(crate) reports: BTreeMap<NodeName, NodeReport>,
 }
 
 /// Asks all nodes and reads what the log holds into `tree`. What is not in order is left out: a liar
@@ -130,7 +132,7 @@ impl Observation {
         if let Some(head) = said.chain.and_then(|chain| take(tree, keys, chain)) {
             self.heads.insert(volume.clone(), head);
         }
-        let wholes = said.report.into_iter().flat_map(|report| report.wholes);
+        let wholes = said.report.iter().flat_map(|report| &report.wholes);
         self.wholes.extend(wholes.map(|whole| Whole {
             shard: whole.shard,
             node: volume.0.clone(),
@@ -138,6 +140,7 @@ impl Observation {
             record: whole.record,
             signature: whole.signature,
         }));
+        self.reports.extend(said.report.map(|report| (target.node.clone(), report)));
         let IdentityReport { incarnation, volume, key, possession, .. } = said.identity;
         let volume = Volume { incarnation, volume, key, possession };
         self.volumes.insert(target.node.clone(), volume);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use floe_api::messages::{Chain, ChainLink};
+use floe_api::report::NodeReport;
 use floe_api::{NodeClient, Target};
 use floe_env::Env;
 use floe_model::{
@@ -50,6 +51,26 @@ pub struct Pass {
     pub record: Option<(RecordHash, EpochRecord)>,
     /// What is held of each volume of it.
     pub standings: BTreeMap<VolumeName, Standing>,
+    /// How each node is, by its own word, before it.
+    pub reports: BTreeMap<NodeName, NodeReport>,
+}
+
+impl Pass {
+    /// Volumes that are lost and that nobody has replaced yet, as far as the rules allow it.
+    pub fn to_replace(&self) -> Vec<VolumeName> {
+        let blockers = match &self.outcome {
+            Outcome::Waiting(blockers) | Outcome::Committed(_, blockers) => blockers.as_slice(),
+            _ => &[],
+        };
+        if blockers.iter().any(|blocker| matches!(blocker, Blocker::BeyondLimit { .. })) {
+            return Vec::new();
+        }
+        let lost = blockers.iter().filter_map(|blocker| match blocker {
+            Blocker::NotReplaced { node, incarnation } => Some((node.clone(), *incarnation)),
+            _ => None,
+        });
+        lost.collect()
+    }
 }
 
 /// A pass that could not do its work.
@@ -107,7 +128,7 @@ impl Steward {
             }
         };
         self.tell_stragglers(&seen, wanted).await;
-        Ok(self.end(outcome))
+        Ok(self.end(outcome, seen.reports))
     }
 
     /// Only looks: what a pass would say now.
@@ -123,7 +144,7 @@ impl Steward {
                 Outcome::Pushed(number, "no proof of its commitment was found".to_owned())
             }
         };
-        Ok(self.end(outcome))
+        Ok(self.end(outcome, seen.reports))
     }
 
     /// A human's decision: all lost volumes are replaced, on `on` or what most nodes accepted. Data
@@ -138,13 +159,13 @@ impl Steward {
         let (record, blockers) = force(&situation(&self.tree, &seen, wanted, &lost), on)?;
         let hash = self.create(record).await?;
         let outcome = self.roll_out(hash, wanted, blockers).await;
-        Ok(self.end(outcome))
+        Ok(self.end(outcome, seen.reports))
     }
 
-    fn end(&self, outcome: Outcome) -> Pass {
+    fn end(&self, outcome: Outcome, reports: BTreeMap<NodeName, NodeReport>) -> Pass {
         let newest = self.tree.committed();
         let record = newest.map(|(hash, signed)| (hash, signed.record.clone()));
-        Pass { outcome, record, standings: self.standings.clone() }
+        Pass { outcome, record, standings: self.standings.clone(), reports }
     }
 
     async fn look(&mut self, wanted: &[Wanted]) -> Result<Observation, StewardError> {

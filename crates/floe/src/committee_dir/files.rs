@@ -7,11 +7,10 @@ use anyhow::Context as _;
 use floe_api::TlsIdentity;
 use floe_env::{Disk, create_dir_durably, read_file, write_file_durably};
 use floe_model::keys::RegistrarPublicKey;
+use floe_model::record::Policy;
 use floe_model::{CommitteeId, Incarnation, NodeName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-
-use super::size::Size;
 
 /// Bytes of a configuration file.
 const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
@@ -20,12 +19,67 @@ const LARGEST_FILE_BYTES: u64 = 1024 * 1024;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CommitteeFile {
-    /// Nodes and shards.
-    pub(super) size: Size,
+    /// n.
+    pub(super) shards: u16,
+    /// What holds for all blobs.
+    pub(super) policy: PolicyEntry,
     /// Where the gateway listens.
     pub(super) listen: SocketAddr,
-    /// The address of the first node.
+    /// The first of the addresses of nodes and gateway.
     pub(super) first_address: IpAddr,
+    /// Where the gateway shows its metrics.
+    pub(super) gateway_address: IpAddr,
+    /// The storage nodes.
+    pub(super) nodes: Vec<NodeEntry>,
+}
+
+/// What holds for all blobs of a committee, from its start on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct PolicyEntry {
+    /// How long released content is kept.
+    pub(super) undelete_window_millis: u64,
+    /// How long releases are kept.
+    pub(super) release_retention_millis: u64,
+}
+
+impl From<PolicyEntry> for Policy {
+    fn from(entry: PolicyEntry) -> Self {
+        let PolicyEntry { undelete_window_millis, release_retention_millis } = entry;
+        Self { undelete_window_millis, release_retention_millis }
+    }
+}
+
+/// A storage node as it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct NodeEntry {
+    /// Its name.
+    pub(super) node: NodeName,
+    /// Which of its volumes.
+    pub(super) incarnation: Incarnation,
+    /// Its address.
+    pub(super) address: IpAddr,
+    /// Its zone, empty if it has none.
+    #[serde(default)]
+    pub(super) zone: String,
+    /// The host it runs on, empty for one of its own.
+    #[serde(default)]
+    pub(super) host: String,
+    /// Its share of the shards, in proportion; 0 for one that leaves.
+    pub(super) weight: u32,
+}
+
+/// `repair.json`: what a process that rebuilds for a node is started with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct RepairFile {
+    /// Whose.
+    pub(crate) committee: CommitteeId,
+    /// The operator's key: whose record 0 is believed.
+    pub(crate) operator: RegistrarPublicKey,
+    /// The nodes, to be asked for the committee's epoch record.
+    pub(crate) nodes: Vec<NodeFile>,
 }
 
 /// `node.json`: what a sidecar is started with.

@@ -2,8 +2,8 @@
 
 use floe_model::{Geometry, NodeName};
 use floe_plan::placement;
-use serde::{Deserialize, Serialize};
 
+use super::files::CommitteeFile;
 use crate::exit::{Ended, Exit};
 
 /// Storage nodes of a committee of which nothing was said.
@@ -12,7 +12,7 @@ const DEFAULT_NODES: u16 = 4;
 const DEFAULT_SHARDS: u16 = 10;
 
 /// Nodes and shards.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Size {
     /// Storage nodes.
     pub(super) nodes: u16,
@@ -21,6 +21,11 @@ pub(super) struct Size {
 }
 
 impl Size {
+    /// That of a committee that exists.
+    pub(super) fn of(file: &CommitteeFile) -> anyhow::Result<Self> {
+        Ok(Self { nodes: u16::try_from(file.nodes.len())?, shards: file.shards })
+    }
+
     /// What is wished where nothing exists, or exists where nothing else is wished.
     pub(super) fn choose(
         existing: Option<Self>,

@@ -258,6 +258,7 @@ async fn a_node_that_stays_silent_is_lost_after_the_grace() {
         Steward::new(env.clone(), client.clone(), log, Keys::from(trust), Duration::ZERO);
     let pass = steward.pass(&world.wanted).await.unwrap();
     assert!(pass.standings[&(name("c"), Incarnation(0))].is_lost());
+    assert_eq!(pass.to_replace(), [(name("c"), Incarnation(0))]);
     let (node, incarnation) = (name("c"), Incarnation(0));
     assert_eq!(pass.outcome, Outcome::Waiting(vec![Blocker::NotReplaced { node, incarnation }]));
     // Cut off from more than f, silence proves nothing.
