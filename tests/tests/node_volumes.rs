@@ -120,7 +120,7 @@ fn another_committees_volume() {
 
     stage.committee.stop_node(0);
     let own = stage.set_aside(0);
-    copy_dir(&other.join("volume"), &stage.committee.volume(0));
+    copy_dir(&other.join("volume-0"), &stage.committee.volume(0));
     stage.committee.start_node(0);
     let ours = stage.committee.id().to_string();
     stage.refuses(0, &["belongs to committee", &ours, "mount this node's own volume"]);
@@ -175,7 +175,7 @@ fn a_volume_that_another_process_uses() {
         file[member] = address.to_string().into();
     }
     fs::write(to.join("node.json"), file.to_string()).unwrap();
-    symlink(from.join("volume"), to.join("volume")).unwrap();
+    symlink(from.join("volume-0"), to.join("volume-0")).unwrap();
     let mut second = stage.committee.scene().floe(&["sidecar", "--dir"]);
     let output = second.arg(&to).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);

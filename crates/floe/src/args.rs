@@ -284,6 +284,9 @@ pub(crate) struct CommitteeStatusArguments {
     /// The directory that `init` made
     #[arg(long)]
     pub(crate) dir: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// `floe committee replace` and `remove`.

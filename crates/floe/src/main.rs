@@ -4,6 +4,7 @@
 
 mod args;
 mod blob_name;
+mod chain;
 mod command;
 mod committee_dir;
 mod content;

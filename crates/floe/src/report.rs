@@ -2,12 +2,7 @@
 
 use std::io::Write as _;
 
-use floe_model::ShardIndex;
-use floe_steward::Pass;
-use floe_steward::loss::Standing;
 use serde_json::Value;
-
-use crate::stewarding::describe;
 
 /// One line.
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
@@ -88,57 +83,6 @@ pub(crate) fn committee(status: &Value) -> anyhow::Result<()> {
         ]
     });
     table(&["NODE", "STATE", "SHARDS", "HELD/OWED", "BYTES", "REPAIR", ""], rows)
-}
-
-/// A committee's chain, and its nodes by their own word.
-pub(crate) fn chain(pass: &Pass) -> anyhow::Result<()> {
-    let blocked = describe(&pass.outcome);
-    let Some((hash, record)) = &pass.record else {
-        return line(&format!("BLOCKED   {blocked}"));
-    };
-    let geometry = record.geometry;
-    line(&format!(
-        "COMMITTEE {} · epoch {} · {} shards, f = {}{}",
-        record.committee,
-        record.number,
-        geometry.shards(),
-        geometry.faulty(),
-        if record.forced { " · forced" } else { "" }
-    ))?;
-    line(&format!("RECORD    {hash}"))?;
-    line(&format!("UNFILLED  {}", joined(&record.unfilled)))?;
-    line(&format!("BLOCKED   {}", if blocked.is_empty() { "nothing" } else { &blocked }))?;
-    let rows = record.members.iter().map(|member| {
-        let standing = pass.standings.get(&(member.node.clone(), member.incarnation));
-        let (state, detail) = match standing {
-            Some(Standing::Present) | None => ("present", String::new()),
-            Some(Standing::Away { reason, .. }) => ("away", reason.clone()),
-            Some(Standing::Lost { reason, .. }) => ("lost", reason.clone()),
-        };
-        let unfilled = member.shards.iter().filter(|shard| record.unfilled.contains(shard));
-        let unfilled: Vec<ShardIndex> = unfilled.copied().collect();
-        let held = pass.reports.get(&member.node).map_or_else(
-            || "-".to_owned(),
-            |report| format!("{}/{}", report.slivers.held, report.slivers.owed),
-        );
-        vec![
-            member.node.to_string(),
-            member.incarnation.to_string(),
-            state.to_owned(),
-            joined(&member.shards),
-            joined(&unfilled),
-            held,
-            detail,
-        ]
-    });
-    table(&["NODE", "INCARNATION", "STATE", "SHARDS", "UNFILLED", "HELD/OWED", ""], rows)
-}
-
-fn joined(shards: &[ShardIndex]) -> String {
-    if shards.is_empty() {
-        return "-".to_owned();
-    }
-    shards.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

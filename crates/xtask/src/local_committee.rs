@@ -146,9 +146,9 @@ impl Committee {
         (self.address(NODES), GATEWAY_PORT).into()
     }
 
-    /// Where a node keeps its volume.
+    /// Where a node keeps the first of its volumes.
     pub(crate) fn volume(&self, node: &str) -> PathBuf {
-        self.directory.join("nodes").join(node).join("volume")
+        self.directory.join("nodes").join(node).join("volume-0")
     }
 
     /// The file to `source` before talking to the gateway.

@@ -9,7 +9,7 @@ use std::process::{Command, ExitStatus};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use floe_model::{CommitteeId, NodeName};
+use floe_model::{CommitteeId, Incarnation, NodeName};
 
 use super::http::Http;
 use super::metrics::{Metrics, page};
@@ -21,6 +21,9 @@ use super::wait_for;
 const METRICS_PORT: u16 = 9090;
 const INTERNAL_PORT: u16 = 7443;
 const GATEWAY_PORT: u16 = 8443;
+
+/// Nodes that a test may add.
+const MOST_ADDED: usize = 2;
 
 /// How long a started process may take to be ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
@@ -56,7 +59,7 @@ impl Committee {
 
     /// Makes the directory `name` of the scene with `floe committee init`; nothing runs.
     pub fn init(scene: Scene, name: &str, size: Size) -> Self {
-        let first = draw_addresses(size.nodes + 1);
+        let first = draw_addresses(size.nodes + 1 + MOST_ADDED);
         let processes = Mutex::default();
         let committee = Self { processes, size, name: name.to_owned(), first, scene };
         let output = committee
@@ -104,15 +107,46 @@ impl Committee {
         self.dir().join("nodes").join(node_name(node))
     }
 
-    /// A node's volume.
+    /// A node's volume of now.
     pub fn volume(&self, node: usize) -> PathBuf {
-        self.node_dir(node).join("volume")
+        self.node_dir(node).join(format!("volume-{}", self.incarnation(node)))
+    }
+
+    /// Which of its volumes a node is started with.
+    pub fn incarnation(&self, node: usize) -> Incarnation {
+        let file = self.node_file(node);
+        Incarnation(u32::try_from(file["incarnation"].as_u64().unwrap()).unwrap())
+    }
+
+    fn node_file(&self, node: usize) -> serde_json::Value {
+        let text = fs::read_to_string(self.node_dir(node).join("node.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// `floe committee WORDS --dir DIR`.
+    pub fn manage(&self, words: &[&str]) -> Command {
+        let mut command = self.scene.floe(&["committee"]);
+        command.args(words).args(["--dir", &self.name]);
+        command
+    }
+
+    /// What `floe committee status` tells.
+    pub fn chain(&self) -> serde_json::Value {
+        let output = self.manage(&["status", "--json"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "floe committee status: {said}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Starts a steward as the process `name`.
+    pub fn start_steward(&self, name: &str) {
+        let command = self.manage(&["steward", "--until-stdin-ends"]);
+        self.keep(name, self.scene.spawn(name, command));
     }
 
     /// The committee's id.
     pub fn id(&self) -> CommitteeId {
-        let text = fs::read_to_string(self.node_dir(0).join("node.json")).unwrap();
-        let file: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let file = self.node_file(0);
         file["committee"].as_str().unwrap().parse().unwrap()
     }
 
@@ -187,12 +221,21 @@ impl Committee {
 
     /// A node's plain port.
     pub fn metrics_address(&self, node: usize) -> SocketAddr {
-        (self.address(node), METRICS_PORT).into()
+        (self.node_address(node), METRICS_PORT).into()
     }
 
     /// A node's internal port.
     pub fn internal_address(&self, node: usize) -> SocketAddr {
-        (self.address(node), INTERNAL_PORT).into()
+        (self.node_address(node), INTERNAL_PORT).into()
+    }
+
+    /// Nodes that are added come behind the gateway.
+    fn node_address(&self, node: usize) -> Ipv4Addr {
+        self.address(node + usize::from(node >= self.size.nodes))
+    }
+
+    fn gateway_metrics_address(&self) -> SocketAddr {
+        (self.address(self.size.nodes), METRICS_PORT).into()
     }
 
     /// Where applications reach the gateway.
@@ -207,7 +250,7 @@ impl Committee {
 
     /// The gateway's metrics.
     pub fn gateway_metrics(&self) -> Metrics {
-        Metrics::fetch(self.metrics_address(self.size.nodes)).unwrap()
+        Metrics::fetch(self.gateway_metrics_address()).unwrap()
     }
 
     /// A node's `/readyz`: its status and text.
@@ -217,10 +260,10 @@ impl Committee {
 
     /// Waits until every process that runs is ready.
     pub fn wait_ready(&self) {
-        let nodes = (0..self.size.nodes).map(|node| (node_name(node), node));
-        for (name, node) in nodes.chain([("gateway".to_owned(), self.size.nodes)]) {
+        let nodes = (0..self.size.nodes).map(|it| (node_name(it), self.metrics_address(it)));
+        for (name, plain) in nodes.chain([("gateway".to_owned(), self.gateway_metrics_address())]) {
             if self.processes().contains_key(&name) {
-                self.wait_ready_at(&name, self.metrics_address(node));
+                self.wait_ready_at(&name, plain);
             }
         }
     }
@@ -297,7 +340,12 @@ impl Committee {
 
     /// The gateway's way to a node.
     pub fn http_to_node(&self, node: usize) -> Http {
-        let dns = format!("{}-0.node.{}.floe.internal", node_name(node), self.id());
+        let dns = format!(
+            "{}-{}.node.{}.floe.internal",
+            node_name(node),
+            self.incarnation(node),
+            self.id()
+        );
         Http::to_node(self.internal_address(node), &dns, &self.dir().join("gateway/tls"))
     }
 
@@ -312,7 +360,7 @@ impl Committee {
     pub fn inspect(&self, node: usize) -> Inspected {
         let copy = self.scene.dir().join(format!("copy-of-{}", node_name(node)));
         let name: NodeName = node_name(node).parse().unwrap();
-        inspect(&self.volume(node), &copy, self.id(), &name)
+        inspect(&self.volume(node), &copy, self.id(), (&name, self.incarnation(node)))
     }
 }
 

@@ -36,9 +36,14 @@ pub fn copy_dir(from: &Path, to: &Path) {
 /// Opens a copy of the volume of a node that does not run, as the node's start would, and checks
 /// that every sliver it holds verifies against its metadata, and that what it confirmed is there.
 /// The copy is made at `copy`, and removed.
-pub fn inspect(volume: &Path, copy: &Path, committee: CommitteeId, node: &NodeName) -> Inspected {
+pub fn inspect(
+    volume: &Path,
+    copy: &Path,
+    committee: CommitteeId,
+    (node, incarnation): (&NodeName, Incarnation),
+) -> Inspected {
     copy_dir(volume, copy);
-    let expected = Expected { committee, node: node.clone(), incarnation: Incarnation(0) };
+    let expected = Expected { committee, node: node.clone(), incarnation };
     let store = Store::open(Arc::new(RealDisk), &OsRandom, copy, &expected)
         .unwrap_or_else(|error| panic!("{node}: {error}"));
     store.read(|state| check_confirmed(state, node));

@@ -14,7 +14,7 @@ use crate::args::{
 use crate::committee_dir::{self, CommitteeDir, init};
 use crate::exit::{Ended, Exit};
 use crate::stewarding::{Stewarding, describe};
-use crate::{report, serving};
+use crate::{chain, report, serving};
 
 /// A command that is done in a moment calls nobody lost.
 const NEVER: Duration = Duration::MAX;
@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: CommitteeArguments) -> anyhow::Result<()> {
         CommitteeCommand::Status(status) => {
             let mut stewarding = Stewarding::new(&env, &status.dir, NEVER)?;
             let pass = stewarding.glance().await?;
-            report::chain(&pass)
+            if status.json { report::json(&chain::json(&pass)) } else { chain::show(&pass) }
         }
         CommitteeCommand::Replace(arguments) => replace(&env, &arguments).await,
         CommitteeCommand::Add(arguments) => add(&env, &arguments).await,
