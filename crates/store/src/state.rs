@@ -69,7 +69,14 @@ impl State {
             }
             Entry::CaughtUp => self.caught_up = true,
             Entry::Head { node, head } => {
-                self.heads.insert(node.clone(), *head);
+                // A volume that was put back to an older copy must not wipe out what proves it.
+                let older = |known: &SealedHead| {
+                    known.position.volume != head.position.volume
+                        || known.position.sequence <= head.position.sequence
+                };
+                if self.heads.get(node).is_none_or(older) {
+                    self.heads.insert(node.clone(), *head);
+                }
             }
             Entry::Frozen { blob, .. } => self.blobs.freeze(*blob, at),
             Entry::Ran { millis } => self.catalog.run(*millis),

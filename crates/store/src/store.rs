@@ -342,6 +342,30 @@ impl Store {
         spans.into_iter().map(read).collect()
     }
 
+    /// Removes both slivers of the pairs of a blob that `choose` says, in one step with the look at the
+    /// state: from then on they are not held. A crash may bring them back. Gives how many there were.
+    pub fn let_go(
+        &self,
+        key: BlobKey,
+        choose: impl FnOnce(&State) -> Vec<(ExtentIndex, PairIndex)>,
+    ) -> Result<u64, StoreError> {
+        self.commit.check()?;
+        let mut shared = self.shared_mut();
+        let mut gone = 0;
+        for (extent, pair) in choose(&shared.state) {
+            for axis in Axis::BOTH {
+                let address = SliverAddress { key, extent, pair, axis };
+                let known = shared.state.key(key).and_then(|under| under.extent(extent));
+                if known.is_some_and(|known| known.holds(pair, axis)) {
+                    shared.state.unhold(&address);
+                    self.slivers.remove(&address)?;
+                    gone += 1;
+                }
+            }
+        }
+        Ok(gone)
+    }
+
     /// Removes the files of a blob whose key has expired, after making sure that this is durable.
     pub fn remove_blob(&self, key: BlobKey) -> Result<(), StoreError> {
         if self.read(|state| state.key(key).is_some()) {

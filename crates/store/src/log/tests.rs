@@ -237,9 +237,13 @@ fn payloads_that_stay_in_the_log_are_read_from_there() {
 #[test]
 fn every_kind_of_entry_comes_back() {
     use crate::testing::{certified, claim, extent, extent_entry, released};
-    use floe_model::{BlobId, CatalogEntry, FeedPosition};
+    use floe_model::keys::NodeSignature;
+    use floe_model::{BlobId, CatalogEntry, CommitProof, FeedPosition, SealedHead};
 
     let encoded = extent(100, 0);
+    let position = FeedPosition { volume: VOLUME, sequence: 12 };
+    let signature = NodeSignature([4; 96]);
+    let proof = CommitProof { record: RecordHash([1; 32]), signers: vec![], signature };
     let mut entries = vec![
         Entry::Accepted(RecordHash([1; 32])),
         upload(3, 4),
@@ -251,11 +255,13 @@ fn every_kind_of_entry_comes_back() {
         Entry::Catalog(released(1, "a", 3, 5)),
         Entry::Catalog(CatalogEntry::Closed { claim: ClaimId([1; 16]) }),
         Entry::Expired { key: BlobKey(3) },
-        Entry::Cursor {
-            node: "node-2".parse().unwrap(),
-            position: FeedPosition { volume: VOLUME, sequence: 12 },
-        },
+        Entry::Cursor { node: "node-2".parse().unwrap(), position },
         Entry::CaughtUp,
+        Entry::Head {
+            node: "node-2".parse().unwrap(),
+            head: SealedHead { position, seal: [6; 32] },
+        },
+        Entry::Committed { proof: Box::new(proof), learnt: Timestamp(11) },
         Entry::Frozen { blob: BlobId([2; 32]), proof: Vec::new() },
         Entry::Ran { millis: 8 },
         Entry::ForgottenClaim { claim: ClaimId([1; 16]) },

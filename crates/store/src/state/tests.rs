@@ -2,7 +2,8 @@ use floe_model::keys::{RegistrarPublicKey, RegistrarSignature};
 use floe_model::record::{NO_PARENT, Policy};
 use floe_model::{
     Axis, BlobId, CatalogEntry, ClaimId, CommitProof, CommitteeId, EpochNumber, EpochRecord,
-    ExtentIndex, PairIndex, RecordHash, ShardIndex, SignedRecord, Timestamp, UploadId, VolumeId,
+    ExtentIndex, PairIndex, RecordHash, SealedHead, ShardIndex, SignedRecord, Timestamp, UploadId,
+    VolumeId,
 };
 
 use super::*;
@@ -481,6 +482,14 @@ fn cursors_and_marks() {
     let blob = BlobId([7; 32]);
     let mut state = state([cursor(5), cursor(3)]);
     assert_eq!((state.cursor(&node), state.cursors().len()), (Some(at(3)), 1));
+    let head = |volume, sequence| SealedHead {
+        position: FeedPosition { volume: VolumeId([volume; 16]), sequence },
+        seal: [9; 32],
+    };
+    for (told, kept) in [(head(2, 6), 6), (head(2, 4), 6), (head(3, 1), 1)] {
+        state.apply(&Entry::Head { node: node.clone(), head: told }, AT);
+        assert_eq!(state.head_of(&node).map(|head| head.position.sequence), Some(kept));
+    }
     assert!(!state.caught_up() && state.frozen(&blob).is_none());
     state.apply(&Entry::CaughtUp, AT);
     state.apply(&Entry::Frozen { blob, proof: Vec::new() }, AT);

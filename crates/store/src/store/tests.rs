@@ -397,6 +397,31 @@ fn a_blob_is_removed_after_it_expired_and_its_key_never_comes_again() {
 }
 
 #[test]
+fn what_is_let_go_is_not_held_any_more_and_may_come_again() {
+    let volume = Volume::with_upload();
+    for (pair, axis) in (0..3).flat_map(|pair| Axis::BOTH.map(|axis| (pair, axis))) {
+        volume.put(pair, axis).unwrap();
+    }
+    let all = held(&volume.store);
+    let chosen = |state: &State| {
+        assert!(state.key(KEY).is_some(), "in one step with the look at the state");
+        vec![(FIRST, PairIndex(0)), (FIRST, PairIndex(2)), (FIRST, PairIndex(3))]
+    };
+    assert_eq!(volume.store.let_go(KEY, chosen).unwrap(), 4);
+    let left = [(PAIR, Axis::Primary), (PAIR, Axis::Secondary)];
+    assert_eq!(held(&volume.store), left);
+    assert_eq!(volume.get(0, Axis::Primary), None);
+    assert_eq!(volume.store.let_go(KEY, |_| vec![(FIRST, PairIndex(0))]).unwrap(), 0);
+    volume.store.sync().unwrap();
+    let volume = volume.reopen();
+    assert_eq!(held(&volume.store), left);
+    for (pair, axis) in [0, 2].into_iter().flat_map(|pair| Axis::BOTH.map(|axis| (pair, axis))) {
+        volume.put(pair, axis).unwrap();
+    }
+    assert_eq!(held(&volume.store), all);
+}
+
+#[test]
 fn files_of_a_blob_that_the_log_does_not_know_are_removed_and_their_key_left_out() {
     let volume = Volume::new();
     let left = volume.dir.path().join("slivers/0000000000000004");
