@@ -292,6 +292,14 @@ impl EpochTree {
         self.records.keys().filter(|hash| !followed(hash)).copied().collect()
     }
 
+    /// The record of `tip`'s chain in which a shard was filled last, and all that follow it up to
+    /// `tip`, oldest first.
+    pub fn since_filled(&self, tip: &RecordHash, shard: ShardIndex) -> Vec<&Arc<SignedRecord>> {
+        let path = self.path(tip);
+        let filled = path.iter().rposition(|it| !it.record.unfilled.contains(&shard));
+        path.into_iter().skip(filled.unwrap_or(0)).collect()
+    }
+
     /// The members of `tip`, with the volumes they have there, that owned an unfilled shard since it
     /// was filled last, newest first, without its owner of now: they may still hold what it lacks.
     pub fn previous_owners(&self, tip: &RecordHash, shard: ShardIndex) -> Vec<Member> {

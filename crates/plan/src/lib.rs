@@ -8,11 +8,13 @@
 //! | [`epoch`] | whether a record is in order, and whether this node accepts it |
 //! | [`custody`] | whether a node opens, confirms, stores, acknowledges, releases, closes |
 //! | [`expiry`] | whether anything still needs a blob that nobody certified |
+//! | [`handover`] | whether a new owner's shard is whole, and the former owner lets go of it |
 //! | [`repair`] | what is repaired first, and on which path |
 
 pub mod custody;
 pub mod epoch;
 pub mod expiry;
+pub mod handover;
 pub mod placement;
 pub mod repair;
 pub mod succession;

@@ -214,6 +214,22 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_left_takes_chains_and_may_come_back() {
+        let gate = Gate::default();
+        let open = |route| gate.admit(route, true).is_ok();
+        gate.left("not named".to_owned());
+        assert!(open(Route::Identity) && open(Route::Epoch) && open(Route::PushEpoch));
+        assert!(!open(Route::Sliver) && !open(Route::Report));
+        assert_eq!(gate.refused().as_deref(), Some("not named"));
+        gate.joined();
+        assert!(open(Route::Sliver) && gate.refused().is_none());
+        // A volume that was replaced never comes back.
+        gate.refuse("lost".to_owned());
+        gate.joined();
+        assert!(!open(Route::PushEpoch) && gate.refused().is_some());
+    }
+
+    #[test]
     fn an_old_copy_is_refused() {
         let gate = Gate::default();
         let (record, me) = (testing::record(4, 4), "node-0".parse().unwrap());

@@ -28,6 +28,7 @@ mod digests;
 mod expiry;
 mod facts;
 mod gate;
+mod handover;
 mod metrics;
 mod node;
 mod probes;
@@ -44,6 +45,7 @@ mod suspects;
 mod testing;
 mod throttle;
 mod vouching;
+mod whole;
 mod worker;
 
 pub use config::{Config, Limits};

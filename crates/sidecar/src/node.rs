@@ -26,6 +26,7 @@ use crate::repair::Repairs;
 use crate::rumours::Rumours;
 use crate::running::{Moment, Running};
 use crate::throttle::{Foreground, Reserved};
+use crate::whole::Wholes;
 
 /// Seconds after which a request may come again that found no room.
 const OVERLOADED_RETRY_SECONDS: u32 = 1;
@@ -73,6 +74,16 @@ impl Epoch {
     /// was: decisions then refuse.
     pub(crate) fn under(self: &Arc<Self>, named: &RecordHash) -> Arc<Self> {
         Arc::clone(self.older.iter().find(|older| older.hash == *named).unwrap_or(self))
+    }
+
+    /// This node's shards that are unfilled.
+    pub(crate) fn unfilled(&self) -> impl Iterator<Item = ShardIndex> + '_ {
+        self.shards.iter().filter(|shard| self.record.unfilled.contains(shard)).copied()
+    }
+
+    /// Whether there are any.
+    pub(crate) fn is_unfilled(&self) -> bool {
+        self.unfilled().next().is_some()
     }
 
     /// The other members, with their positions.
@@ -203,6 +214,7 @@ pub(crate) struct Node {
     pub(crate) background: Foreground,
     pub(crate) repairs: Repairs,
     pub(crate) gate: Gate,
+    pub(crate) wholes: Wholes,
     pub(crate) signals: Signals,
 }
 

@@ -19,6 +19,8 @@ use crate::worker::{Runner, Step, Worker, stopped};
 
 /// How long a peer may wait for news before it answers.
 const LONG_POLL_MILLIS: u64 = 20_000;
+/// The same while a shard of this node is unfilled.
+const UNFILLED_POLL_MILLIS: u64 = 1000;
 /// How long a peer's feed is left alone after a bad signature.
 const BAD_SIGNATURE_PAUSE: Duration = Duration::from_mins(1);
 /// How often to look whether this node may add to its own feed.
@@ -121,7 +123,12 @@ impl Pull {
             return Ok(Step::Throttled(CHECKING_PAUSE));
         }
         let after = self.start().await?;
-        let wait_millis = if self.at_head { LONG_POLL_MILLIS } else { 0 };
+        let wait_millis = match self.at_head {
+            false => 0,
+            // What the peer accepts meanwhile counts only in its next answer.
+            true if epoch.is_unfilled() => UNFILLED_POLL_MILLIS,
+            true => LONG_POLL_MILLIS,
+        };
         let changes = match self.node.peers.changes(&self.peer, Some(after), wait_millis).await {
             Ok(answer) => {
                 routes::epoch_heard(&self.node, &self.peer, answer.epoch);
@@ -142,6 +149,7 @@ impl Pull {
         self.position = Some(FeedPosition { volume: self.volume, sequence: last });
         if last >= changes.head.sequence {
             self.at_head = true;
+            self.node.wholes.catalog_read(&self.peer, changes.accepted.hash);
             self.head_reached(&epoch).await?;
             return Ok(Step::Throttled(HEAD_PAUSE));
         }
@@ -379,7 +387,8 @@ fn keep(state: &State, epoch: &Epoch, entry: &Checked, moment: Moment) -> Vec<En
 
 #[cfg(test)]
 mod tests {
-    use floe_model::ClaimId;
+    use floe_api::EpochHint;
+    use floe_model::{ClaimId, EpochNumber, RecordHash};
 
     use super::*;
 
@@ -390,7 +399,8 @@ mod tests {
             let entry = CatalogEntry::Closed { claim: ClaimId([2; 16]) };
             let change = |&sequence: &u64| Change { sequence, entry: entry.clone() };
             let entries = sequences.iter().map(change).collect();
-            read_to(at(5), &Changes { head: at(head), seal: [0; 32], entries })
+            let accepted = EpochHint { number: EpochNumber(0), hash: RecordHash([3; 32]) };
+            read_to(at(5), &Changes { head: at(head), accepted, seal: [0; 32], entries })
         };
         assert_eq!(told(&[], 5), Ok(5));
         assert_eq!(told(&[6, 7], 9), Ok(7));

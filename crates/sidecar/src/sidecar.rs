@@ -20,11 +20,13 @@ use crate::cursors::Cursors;
 use crate::digests::DigestWorker;
 use crate::expiry::ExpiryWorker;
 use crate::gate::Gate;
+use crate::handover::Handover;
 use crate::metrics::Metrics;
 use crate::node::{Node, Signals};
 use crate::repair::{Repair, Repairs};
 use crate::running::Running;
 use crate::throttle::Foreground;
+use crate::whole::{WholeWorker, Wholes};
 use crate::worker::{Runner, stopped};
 use crate::{probes, pull, router, routes};
 
@@ -208,6 +210,7 @@ fn node(
         background: Foreground::new(limits.foreground_bytes / 2, Arc::clone(&metrics)),
         metrics,
         gate: Gate::default(),
+        wholes: Wholes::default(),
         signals: Signals::new(started, running, stop),
         env: env.clone(),
     })
@@ -226,6 +229,8 @@ fn workers(node: &Arc<Node>, stop: watch::Receiver<bool>) -> Vec<Task> {
             "digests",
             Box::pin(runner.clone().run(DigestWorker::new(Arc::clone(node)), unwoken())),
         ),
+        spawn("whole", Box::pin(runner.clone().run(WholeWorker(Arc::clone(node)), unwoken()))),
+        spawn("handover", Box::pin(runner.clone().run(Handover::new(Arc::clone(node)), unwoken()))),
         spawn("pull-supervisor", Box::pin(pull::supervise(Arc::clone(node), runner))),
     ]
 }

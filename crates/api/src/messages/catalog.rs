@@ -4,13 +4,13 @@ use bytes::Bytes;
 use floe_model::catalog::{BUCKETS, BucketDigest};
 use floe_model::codec::Encoder;
 use floe_model::{
-    BlobName, CatalogEntry, Certificate, DecodeError, FeedPosition, Layout, SealedHead,
-    SignedClaim, SignedRelease, VolumeId,
+    BlobName, CatalogEntry, Certificate, DecodeError, EpochNumber, FeedPosition, Layout,
+    RecordHash, SealedHead, SignedClaim, SignedRelease, VolumeId,
 };
 use serde::{Deserialize, Serialize};
 
 use super::frames::{FrameReader, FrameWriter, MessageKind};
-use super::{Decode, Encode, FRAMES_MEDIA_TYPE, MessageError, json_message};
+use super::{Decode, Encode, EpochHint, FRAMES_MEDIA_TYPE, MessageError, json_message};
 
 /// A claim with the certificate without which it does not count; neither is checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -238,6 +238,9 @@ pub struct Change {
 pub struct Changes {
     /// The end of the whole feed: its volume, and the number of its last entry.
     pub head: FeedPosition,
+    /// The record that the answerer had accepted, durably, before it looked at its feed: whatever it
+    /// did under an older one before is in the feed.
+    pub accepted: EpochHint,
     /// The answerer's seal over the end ([`SealedHead`]): a reader keeps it, for the answerer.
     pub seal: [u8; 32],
     /// The entries behind the position asked for, as many as fit; sequences rise.
@@ -253,6 +256,8 @@ impl Encode for Changes {
         head.fixed(self.head.volume.as_bytes());
         head.u64(self.head.sequence);
         head.fixed(&self.seal);
+        head.u64(self.accepted.number.0);
+        head.fixed(self.accepted.hash.as_bytes());
         body.frame(MessageKind::FeedHead, &head.finish(), &[]);
         for change in &self.entries {
             let sequence = change.sequence.to_le_bytes();
@@ -266,10 +271,13 @@ impl Decode for Changes {
     fn decode(body: &[u8]) -> Result<Self, MessageError> {
         let mut frames = FrameReader::new(body);
         let frame = frames.required(MessageKind::FeedHead, "feed head")?;
-        let (head, seal) = frames.head(&frame, |head| {
+        let (head, seal, accepted) = frames.head(&frame, |head| {
             let volume = VolumeId(head.fixed("volume")?);
             let position = FeedPosition { volume, sequence: head.u64("sequence")? };
-            Ok((position, head.fixed("seal")?))
+            let seal = head.fixed("seal")?;
+            let number = EpochNumber(head.u64("accepted number")?);
+            let hash = RecordHash(head.fixed("accepted record")?);
+            Ok((position, seal, EpochHint { number, hash }))
         })?;
         let mut entries: Vec<Change> = Vec::new();
         while let Some(frame) = frames.optional(MessageKind::Change)? {
@@ -284,7 +292,7 @@ impl Decode for Changes {
             entries.push(Change { sequence, entry });
         }
         frames.finish("a change")?;
-        Ok(Self { head, seal, entries })
+        Ok(Self { head, accepted, seal, entries })
     }
 }
 

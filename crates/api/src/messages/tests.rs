@@ -244,6 +244,7 @@ fn changes() -> Changes {
     let change = |(entry, sequence)| Change { sequence, entry };
     Changes {
         head: FeedPosition { volume: VolumeId([3; 16]), sequence: 11 },
+        accepted: EpochHint { number: EpochNumber(6), hash: RecordHash([7; 32]) },
         seal: [5; 32],
         entries: entries.into_iter().zip(7..).map(change).collect(),
     }

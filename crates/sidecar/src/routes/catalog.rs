@@ -147,6 +147,8 @@ pub(super) async fn changes(
         let _ = floe_env::timeout(&*node.env.clock, wait, grown).await;
     }
     let limit_bytes = node.limits.feed_bytes;
+    // Before the feed is looked at: whatever was promised under an older record is in it.
+    let accepted = node.epoch()?.accepted;
     let read = move |store: &floe_store::Store| {
         let head = store.feed_head();
         store.feed(after.sequence, limit_bytes).map(|entries| (head, entries))
@@ -157,7 +159,7 @@ pub(super) async fn changes(
     // The feed may have grown between the two looks.
     let sequence = head.max(entries.last().map_or(0, |last| last.sequence));
     let sealed = SealedHead::new(FeedPosition { volume, sequence }, node.store.key());
-    ok(&Changes { head: sealed.position, seal: sealed.seal, entries })
+    ok(&Changes { head: sealed.position, accepted, seal: sealed.seal, entries })
 }
 
 /// Answers [`floe_api::Route::Cursor`].

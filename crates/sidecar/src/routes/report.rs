@@ -98,6 +98,7 @@ pub(super) async fn report(node: &Arc<Node>) -> Answer {
     let cursors = node.read(|state| state.cursors().clone()).await?;
     let epoch = node.signals.epoch.borrow().clone();
     let slivers = owed.slivers;
+    let wholes = epoch.as_ref().map(|epoch| node.wholes.report(&epoch.hash)).unwrap_or_default();
     let me = &node.me;
     ok(&NodeReport {
         committee: me.committee,
@@ -116,7 +117,7 @@ pub(super) async fn report(node: &Arc<Node>) -> Answer {
         owed_blobs: levels.blobs_owed,
         repair: repair_report(node, &levels),
         unfilled: owed.unfilled,
-        wholes: Vec::new(),
+        wholes,
         capacity: CapacityReport {
             total_bytes: levels.disk_total_bytes,
             free_bytes: levels.disk_free_bytes,

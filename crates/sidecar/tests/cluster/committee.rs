@@ -41,10 +41,14 @@ pub(crate) struct Cluster {
     pub(crate) calls: NodeClient,
     pub(crate) client: Client,
     pub(crate) gateway: RegistrarKey,
-    _dir: tempfile::TempDir,
+    /// All epoch records with their proofs.
+    pub(crate) chain: Chain,
+    pub(crate) operator: NodeClient,
+    pub(crate) authority: Authority,
+    dir: tempfile::TempDir,
 }
 
-struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 impl Authority {
     fn new() -> Self {
@@ -53,8 +57,8 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    fn leaf(&self, role: Role, name: &str) -> TlsIdentity {
-        let peer = Peer { committee: ID, role, name: name.to_owned(), incarnation: Incarnation(0) };
+    pub(crate) fn leaf(&self, role: Role, name: &str, incarnation: Incarnation) -> TlsIdentity {
+        let peer = Peer { committee: ID, role, name: name.to_owned(), incarnation };
         let mut params = CertificateParams::default();
         params.subject_alt_names = vec![
             SanType::URI(peer.spiffe_uri().try_into().unwrap()),
@@ -72,11 +76,11 @@ impl Authority {
 }
 
 /// The key that every node is told.
-fn operator_key() -> RegistrarKey {
+pub(crate) fn operator_key() -> RegistrarKey {
     RegistrarKey::from_seed(&[1; 32])
 }
 
-fn any_port() -> SocketAddr {
+pub(crate) fn any_port() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
@@ -94,7 +98,7 @@ impl Cluster {
                 operator: operator_key().public(),
                 node: name.clone(),
                 incarnation: Incarnation(0),
-                tls: authority.leaf(Role::Node, name.as_str()),
+                tls: authority.leaf(Role::Node, name.as_str(), Incarnation(0)),
                 listen: any_port(),
                 metrics_listen: any_port(),
                 volume_dir: dir.path().join(name.as_str()),
@@ -108,17 +112,17 @@ impl Cluster {
         for node in &nodes {
             copy(&node.config.volume_dir, &blank(&node.config));
         }
-        let operator = authority.leaf(Role::Operator, "steward");
+        let operator = authority.leaf(Role::Operator, "steward", Incarnation(0));
         let operator = NodeClient::new(&env, &operator, TransportLimits::default()).unwrap();
         let keys = (operator_key(), RegistrarKey::from_seed(&[2; 32]));
         let (record, chain) = genesis(&operator, &nodes, shards, &keys).await;
-        let gateway = authority.leaf(Role::Gateway, "gateway");
+        let gateway = authority.leaf(Role::Gateway, "gateway", Incarnation(0));
         let calls = NodeClient::new(&env, &gateway, TransportLimits::default()).unwrap();
-        let committee = Arc::new(Committee::from_chain(chain).unwrap());
+        let committee = Arc::new(Committee::from_chain(chain.clone()).unwrap());
         let (nodes_client, budget) = (calls.clone(), Budget::default());
         let client =
             Client::new(env.clone(), nodes_client, committee, Some(keys.1.clone()), budget);
-        Self { env, nodes, record, calls, client, gateway: keys.1, _dir: dir }
+        Self { env, nodes, record, calls, client, gateway: keys.1, chain, operator, authority, dir }
     }
 
     pub(crate) async fn stop(&mut self, node: usize) {
@@ -130,15 +134,42 @@ impl Cluster {
         self.nodes[node].running = Some(Sidecar::start(self.env.clone(), config).await.unwrap());
     }
 
-    pub(crate) async fn write(&self, name: &str, bytes: Vec<u8>) -> Written {
-        let wish = Wish {
+    /// Starts the node's next volume, empty, under addresses of its own. The one before is stopped, and
+    /// what it was started with is given back.
+    pub(crate) async fn start_next_volume(&mut self, node: usize, limits: Limits) -> Config {
+        self.stop(node).await;
+        let old = self.nodes[node].config.clone();
+        let incarnation = Incarnation(old.incarnation.0 + 1);
+        let name = old.node.as_str();
+        self.nodes[node].config = Config {
+            incarnation,
+            tls: self.authority.leaf(Role::Node, name, incarnation),
+            listen: any_port(),
+            metrics_listen: any_port(),
+            volume_dir: self.dir.path().join(format!("{name}-{incarnation}")),
+            limits,
+            ..old.clone()
+        };
+        self.restart(node).await;
+        let addresses = self.nodes[node].running.as_ref().unwrap().addresses();
+        let config = &mut self.nodes[node].config;
+        (config.listen, config.metrics_listen) = (addresses.api, addresses.metrics);
+        old
+    }
+
+    pub(crate) fn wish(&self, name: &str) -> Wish {
+        Wish {
             namespace: "tests".parse().unwrap(),
             namespace_uid: NamespaceUid([5; 16]),
             name: name.parse().unwrap(),
             claim: ClaimId(self.env.random.bytes()),
             created: Timestamp(self.env.clock.unix_millis()),
             content_type: "application/octet-stream".to_owned(),
-        };
+        }
+    }
+
+    pub(crate) async fn write(&self, name: &str, bytes: Vec<u8>) -> Written {
+        let wish = self.wish(name);
         let parts: Vec<_> =
             bytes.chunks(100_000).map(|it| Ok(Bytes::copy_from_slice(it))).collect();
         self.client.write(wish, stream::iter(parts)).await.unwrap()
@@ -173,7 +204,7 @@ impl Cluster {
         let holder = Target::from(&self.record.members[2]);
         let manifest = self.calls.manifest(&holder, written.blob).await.unwrap().value;
         let manifest = manifest.bytes.into_unverified();
-        let request = Finish { claim: claim.clone(), manifest, inline: None };
+        let request = Finish { claim: claim.clone(), manifest, adopts: None, inline: None };
         let upload = UploadId(self.env.random.bytes());
         Ok(self.calls.finish(target, upload, &request).await?.value)
     }

@@ -105,7 +105,7 @@ async fn freezes(mut cluster: Cluster, axis: Axis) {
         let extent = chimera.parcel(&cluster, member);
         let inline = Some(InlineExtent { permit: permit.clone(), extent });
         let manifest = chimera.blob().0.to_vec();
-        let request = Finish { claim: claim.clone(), manifest, inline };
+        let request = Finish { claim: claim.clone(), manifest, adopts: None, inline };
         match cluster.calls.finish(&target, upload, &request).await.unwrap().value {
             FinishAnswer::Confirmed(confirmed) => votes.push((member, confirmed.signature)),
             other @ FinishAnswer::Rebuilding { .. } => panic!("{other:?}"),

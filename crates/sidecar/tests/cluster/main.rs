@@ -2,8 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test stops where it goes wrong")]
 
 mod committee;
+mod epochs;
 mod inconsistent;
+mod leases;
 mod refusals;
+mod replacing;
 
 use committee::Cluster;
 use floe_api::messages::{Chain, ChainLink};
@@ -54,14 +57,17 @@ async fn a_node_that_missed_a_write_heals_from_symbols() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_nodes_of_one_shard_heal_by_decoding() {
+async fn four_nodes_of_one_shard_heal_by_symbols() {
     let mut cluster = Cluster::start(4, 4).await;
     cluster.stop(3).await;
     let bytes = content(3, 9_000_000);
     let written = cluster.write("blob", bytes.clone()).await;
     cluster.restart(3).await;
     cluster.healed(3, 1).await;
-    assert!(cluster.metric(3, "floe_node_repair_slivers_total", "decode").await > 0);
+    assert_eq!(cluster.metric(3, "floe_node_repair_slivers_total", "decode").await, 0);
+    let restored = cluster.metric(3, "floe_node_repair_bytes_restored_total", "").await;
+    let read = cluster.metric(3, "floe_node_repair_bytes_read_total", "").await;
+    assert!(restored > 0 && read == restored, "{read} read, {restored} restored");
     cluster.stop(0).await;
     assert_eq!(cluster.read(&written).await, bytes);
 }

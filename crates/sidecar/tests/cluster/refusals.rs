@@ -120,7 +120,7 @@ async fn bad_claims_and_certificates_are_named() {
     assert!(layout.is_single_stripe());
     let mut manifest = written.blob.0.to_vec();
     manifest[0] ^= 1;
-    let finish = Finish { claim: written.claim.clone(), manifest, inline: None };
+    let finish = Finish { claim: written.claim.clone(), manifest, adopts: None, inline: None };
     let upload = UploadId([1; 16]);
     assert_eq!(code(calls.finish(&target, upload, &finish).await), ErrorCode::ManifestInvalid);
 }
@@ -160,7 +160,7 @@ async fn bytes_of_another_blob_behind_a_finish_are_refused() {
     let mut claim = cluster.claim_like(&written, "bad").body;
     (claim.claim, claim.blob) = (permit.body.claim, manifest.id());
     let claim = cluster.sign(claim);
-    let finish = Finish { claim, manifest: manifest.encode(), inline: None };
+    let finish = Finish { claim, manifest: manifest.encode(), adopts: None, inline: None };
     let rebuilding = |answer| matches!(answer, FinishAnswer::Rebuilding { missing_slivers: 2, .. });
     assert!(rebuilding(calls.finish(&target, upload, &finish).await.unwrap().value));
     for (extent, index) in [(&other, 0), (&other, 1), (&real, 1)] {

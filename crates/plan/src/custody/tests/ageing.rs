@@ -11,7 +11,7 @@ fn whose_content_may_be_taken_over() {
     let old = claim(1, 10, ago(2 * HOUR));
     let wish = claim(2, 10, NOW);
     let mut stranger = wish.clone();
-    stranger.namespace_uid = floe_model::NamespaceUid([8; 16]);
+    stranger.namespace_uid = NamespaceUid([8; 16]);
     let mut longer = wish.clone();
     longer.length += 1;
     let other = claim(2, 11, NOW);

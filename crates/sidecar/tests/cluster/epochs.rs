@@ -1,0 +1,253 @@
+//! Nodes across epochs: a volume is replaced, the old one comes back; uploads go on meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use floe_api::messages::ChainLink;
+use floe_api::report::ServingState;
+use floe_api::{ErrorCode, Target};
+use floe_model::{
+    Acceptance, CommitProof, EpochNumber, EpochRecord, EpochTree, Permit, SignedPermit,
+    SignedRecord, Timestamp, UploadId,
+};
+use floe_plan::epoch::unfilled_after;
+use floe_sidecar::{Config, Limits, Sidecar};
+
+use crate::committee::{Cluster, any_port, operator_key};
+use crate::content;
+
+const PATIENCE: Duration = Duration::from_mins(2);
+
+impl Cluster {
+    /// The next record, in which this node has the volume that it runs on now.
+    pub(crate) async fn draft(&self, node: usize) -> EpochRecord {
+        let before = &self.record;
+        let config = &self.nodes[node].config;
+        let target = Target {
+            node: config.node.clone(),
+            incarnation: config.incarnation,
+            address: config.listen.to_string(),
+        };
+        let identity = self.operator.identity(&target).await.unwrap().value;
+        let mut record = before.clone();
+        (record.number, record.parent) = (EpochNumber(before.number.0 + 1), before.hash());
+        let member = &mut record.members[node];
+        (member.incarnation, member.address) = (identity.incarnation, target.address);
+        (member.volume, member.key) = (identity.volume, identity.key);
+        member.possession = identity.possession;
+        record.unfilled = unfilled_after(before, &record, &[]);
+        record
+    }
+
+    /// Issues the record: its members' acceptances.
+    pub(crate) async fn issue(&mut self, record: EpochRecord) -> Vec<Acceptance> {
+        let operator = operator_key();
+        let signature = operator.sign(&SignedRecord::statement(&record));
+        let signed = SignedRecord { record: record.clone(), key: operator.public(), signature };
+        self.chain.links.push(ChainLink { record: signed, proof: None });
+        let mut accepted = Vec::new();
+        for member in &record.members {
+            let pushed = self.operator.push_epoch(&Target::from(member), &self.chain).await;
+            accepted.push(pushed.unwrap().value);
+        }
+        accepted
+    }
+
+    /// Proves that the newest record is committed, and tells its members.
+    pub(crate) async fn commit(&mut self, accepted: &[Acceptance]) {
+        let mut tree = EpochTree::default();
+        for link in &self.chain.links {
+            tree.insert(Arc::new(link.record.clone()));
+            if let Some(proof) = &link.proof {
+                tree.insert_proof(Arc::new(proof.clone()));
+            }
+        }
+        let newest = self.chain.links.last_mut().unwrap();
+        let record = newest.record.record.clone();
+        let lineage = tree.lineage(&record).unwrap();
+        newest.proof = Some(CommitProof::gather(&record, &lineage, accepted).unwrap());
+        for member in &record.members {
+            self.operator.push_epoch(&Target::from(member), &self.chain).await.unwrap();
+        }
+        self.record = record;
+    }
+
+    /// Waits until somebody at the target refuses to be a storage node, and says why.
+    async fn refusing(&self, target: &Target) -> String {
+        let look = async {
+            loop {
+                let identity = self.calls.identity(target).await.unwrap().value;
+                if identity.serving.state == ServingState::Refusing {
+                    return identity.serving.reason;
+                }
+                self.env.clock.sleep(Duration::from_millis(20)).await;
+            }
+        };
+        floe_env::timeout(&*self.env.clock, PATIENCE, Box::pin(look)).await.unwrap()
+    }
+}
+
+/// Starts an old volume again, elsewhere.
+async fn come_back(cluster: &Cluster, old: &Config) -> (Sidecar, Target) {
+    let config = Config { listen: any_port(), metrics_listen: any_port(), ..old.clone() };
+    let running = Sidecar::start(cluster.env.clone(), config).await.unwrap();
+    let target = Target {
+        node: old.node.clone(),
+        incarnation: old.incarnation,
+        address: running.addresses().api.to_string(),
+    };
+    (running, target)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replaced_volume_that_comes_back_is_refused_and_does_no_harm() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let bytes = content(11, 2_000_000);
+    let written = cluster.write("before", bytes.clone()).await;
+    for node in 0..5 {
+        cluster.healed(node, 1).await;
+    }
+    let limits = Limits { lease_patience: Duration::ZERO, ..Limits::default() };
+    let old = cluster.start_next_volume(0, limits).await;
+    let r1 = cluster.draft(0).await;
+    assert_eq!(r1.unfilled.len(), 2);
+    let accepted = cluster.issue(r1).await;
+    cluster.commit(&accepted).await;
+    // Nobody told the old volume: it learns from those who refuse it.
+    let (running, target) = come_back(&cluster, &old).await;
+    let reason = cluster.refusing(&target).await;
+    assert!(reason.contains("next incarnation"), "{reason}");
+    let name = "before".parse().unwrap();
+    let namespace = written.claim.body.namespace_uid;
+    let refused = cluster.calls.resolve(&target, namespace, name).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, ErrorCode::NotServing);
+    // It has not forgotten that after another start, with nobody to tell.
+    running.shutdown().await;
+    let (running, target) = come_back(&cluster, &old).await;
+    let identity = cluster.calls.identity(&target).await.unwrap().value;
+    assert_eq!(identity.serving.state, ServingState::Refusing);
+    running.shutdown().await;
+    // The new volume reads the others' catalogs and restores what it owes; all is as it was.
+    cluster.ready(0).await;
+    assert_eq!(cluster.healed(0, 1).await.slivers.held, 4);
+    assert_eq!(cluster.read(&written).await, bytes);
+    let after = cluster.write("after", content(12, 100_000)).await;
+    assert_eq!(after.certificate.record, cluster.record.hash());
+    cluster.stop(0).await;
+    cluster.restart(0).await;
+    cluster.ready(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_goes_on_across_an_epoch() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let r0 = cluster.record.hash();
+    let bytes = content(13, 20_000_000);
+    let (mut sender, parts) = futures::channel::mpsc::channel(1);
+    let client = cluster.client.clone();
+    let wish = cluster.wish("long");
+    let upload = async move { client.write(wish, parts).await };
+    let upload = tokio::task::spawn(upload);
+    let (early, late) = bytes.split_at(12_000_000);
+    for part in early.chunks(1_000_000) {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::copy_from_slice(part))).await.unwrap();
+    }
+    // The first extent is on its way under record 0; meanwhile one volume is replaced.
+    cluster.start_next_volume(4, Limits::default()).await;
+    let r1 = cluster.draft(4).await;
+    let accepted = cluster.issue(r1).await;
+    for part in late.chunks(1_000_000) {
+        futures::SinkExt::send(&mut sender, Ok(Bytes::copy_from_slice(part))).await.unwrap();
+    }
+    cluster.commit(&accepted).await;
+    drop(sender);
+    let written = upload.await.unwrap().unwrap();
+    assert_eq!(written.certificate.record, r0);
+    assert_eq!(cluster.read(&written).await, bytes);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn uploads_begin_under_the_newest_committed_record() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let r0 = cluster.record.hash();
+    let target = Target::from(&cluster.record.members[1]);
+    let permit = |cluster: &Cluster, record, signed| {
+        let body = Permit {
+            upload: UploadId(cluster.env.random.bytes()),
+            claim: floe_model::ClaimId(cluster.env.random.bytes()),
+            namespace_uid: floe_model::NamespaceUid([5; 16]),
+            name: "blob".parse().unwrap(),
+            signed,
+        };
+        SignedPermit::sign(body, &cluster.record.committee, record, &cluster.gateway)
+    };
+    let now = |cluster: &Cluster| Timestamp(cluster.env.clock.unix_millis());
+    let early = permit(&cluster, r0, now(&cluster));
+    let begun = permit(&cluster, r0, now(&cluster));
+    cluster.calls.open_upload(&target, &begun).await.unwrap();
+    cluster.start_next_volume(0, Limits::default()).await;
+    let r1 = cluster.draft(0).await;
+    let hash = r1.hash();
+    let accepted = cluster.issue(r1).await;
+    // Accepted, and perhaps never committed: writes go on under record 0, and none begins under it.
+    let waiting = permit(&cluster, r0, now(&cluster));
+    cluster.calls.open_upload(&target, &waiting).await.unwrap();
+    let code = |outcome: Result<_, floe_api::CallError>| match outcome {
+        Ok(floe_api::Answer { value: (), .. }) => None,
+        Err(error) => Some(error.refusal().unwrap().code),
+    };
+    let ahead = permit(&cluster, hash, now(&cluster));
+    let refused = code(cluster.calls.open_upload(&target, &ahead).await);
+    assert_eq!(refused, Some(ErrorCode::NeedEpoch));
+    cluster.commit(&accepted).await;
+    cluster.calls.open_upload(&target, &ahead).await.unwrap();
+    for known in [&begun, &early] {
+        cluster.calls.open_upload(&target, known).await.unwrap();
+    }
+    let behind = permit(&cluster, r0, Timestamp(now(&cluster).0 + 1));
+    let refused = code(cluster.calls.open_upload(&target, &behind).await);
+    assert_eq!(refused, Some(ErrorCode::NeedEpoch));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_missed_an_epoch_learns_it_from_its_peers() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let r1 = {
+        cluster.start_next_volume(0, Limits::default()).await;
+        cluster.draft(0).await
+    };
+    cluster.stop(4).await;
+    let away = cluster.record.members[4].clone();
+    let mut named = r1.clone();
+    named.members.truncate(4);
+    let operator = operator_key();
+    let signature = operator.sign(&SignedRecord::statement(&r1));
+    let record = SignedRecord { record: r1.clone(), key: operator.public(), signature };
+    cluster.chain.links.push(ChainLink { record, proof: None });
+    let mut accepted = Vec::new();
+    for member in &named.members {
+        let pushed = cluster.operator.push_epoch(&Target::from(member), &cluster.chain).await;
+        accepted.push(pushed.unwrap().value);
+    }
+    assert!(r1.members.contains(&away));
+    // Three old volumes are worth six shards of record 0: it is not committed before node 4 accepts.
+    cluster.restart(4).await;
+    let target = Target::from(&away);
+    let look = async {
+        loop {
+            let told = cluster.calls.report(&target).await.unwrap().value.epoch;
+            if told.is_some_and(|epoch| epoch.number == EpochNumber(1)) {
+                return;
+            }
+            cluster.env.clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    floe_env::timeout(&*cluster.env.clock, PATIENCE, Box::pin(look)).await.unwrap();
+    let pushed = cluster.operator.push_epoch(&target, &cluster.chain).await.unwrap().value;
+    accepted.push(pushed);
+    cluster.commit(&accepted).await;
+    let page = cluster.calls.epoch_page(&target, Some(EpochNumber(0))).await.unwrap();
+    assert_eq!(page.value.links, cluster.chain.links[1..]);
+    assert_eq!(cluster.calls.epoch(&target).await.unwrap().value, cluster.chain);
+}
