@@ -25,11 +25,6 @@ use tracing_subscriber::EnvFilter;
 
 use crate::args::{Arguments, Command, LogArguments};
 
-/// Bodies and stripes come and go by the megabyte: glibc hands each back to the kernel, and pays for
-/// fresh pages every time.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// How long tasks that hold on to a file or a socket may keep the process from ending.
 const LINGER: Duration = Duration::from_secs(1);
 
