@@ -408,7 +408,7 @@ fn what_is_let_go_is_not_held_any_more_and_may_come_again() {
         vec![(FIRST, PairIndex(0)), (FIRST, PairIndex(2)), (FIRST, PairIndex(3))]
     };
     assert_eq!(volume.store.let_go(KEY, chosen).unwrap(), 4);
-    let left = [(PAIR, Axis::Primary), (PAIR, Axis::Secondary)];
+    let left = Axis::BOTH.map(|axis| (PAIR, axis));
     assert_eq!(held(&volume.store), left);
     assert_eq!(volume.get(0, Axis::Primary), None);
     assert_eq!(volume.store.let_go(KEY, |_| vec![(FIRST, PairIndex(0))]).unwrap(), 0);
