@@ -52,7 +52,7 @@ impl Sources {
             for target in &member.targets {
                 sources.roots.push(Root {
                     path: workspace.relative(&target.src_path).to_owned(),
-                    production: member.name != "floe-tests"
+                    production: !["floe-tests", "floe-fuzz"].contains(&member.name.as_str())
                         && target.kind.iter().any(|kind| kind != "test" && kind != "bench"),
                 });
             }

@@ -2,6 +2,7 @@
 //! fails; a table at the end.
 
 mod family;
+mod fuzz;
 mod report;
 
 use std::time::Instant;

@@ -121,6 +121,7 @@ pub(super) const CRATES: &[Rule] = &[
     Rule { name: "floe", may_use: Uses::Anything, must_not_contain: &[] },
     Rule { name: "models", may_use: Uses::Only(&[]), must_not_contain: &[] },
     Rule { name: "tests", may_use: Uses::Anything, must_not_contain: &[] },
+    Rule { name: "fuzz", may_use: Uses::Anything, must_not_contain: &[] },
     Rule {
         name: "xtask",
         may_use: Uses::Only(&["model", "redstuff", "crd"]),

@@ -7,6 +7,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::Options;
+use super::fuzz;
 use super::report::Count;
 use crate::artefact::artefact;
 use crate::workspace::{Workspace, cargo};
@@ -29,6 +30,8 @@ pub(crate) enum Family {
     Doc,
     /// cases kept as data, bit for bit: the reference codec's and ours
     Conformance,
+    /// decoders of bytes from outside: mutants; with --slow a minute each under libFuzzer
+    Fuzz,
     /// instructions of two cases of the codec, under valgrind
     Instructions,
     /// the model of the epochs' rules: every order of steps, as far as it goes
@@ -81,6 +84,15 @@ impl Family {
                 steps(&mut [build, tests(workspace, options, "--doc")])
             }
             Self::Conformance => vectors::conform(workspace).map(|()| Ran::default()),
+            Self::Fuzz => {
+                let mut ran = steps(&mut [tests(workspace, options, "--test fuzz_*")])?;
+                if options.slow
+                    && let Err(error) = fuzz::guided(workspace)
+                {
+                    ran.failure.get_or_insert(format!("{error:#}"));
+                }
+                Ok(ran)
+            }
             Self::Instructions => instructions::check(workspace).map(|()| Ran::default()),
             Self::Models => {
                 let deep = if options.slow { " -- --deep" } else { "" };
@@ -128,7 +140,8 @@ fn test_targets(workspace: &Workspace, of_running_systems: bool) -> impl Iterato
 /// Selects the integration tests of the crates one by one. Selecting packages instead would build
 /// everything again with other features than the other families use.
 fn integration_tests(workspace: &Workspace) -> Vec<&str> {
-    test_targets(workspace, false).flat_map(|name| ["--test", name]).collect()
+    let units = test_targets(workspace, false).filter(|name| !name.starts_with("fuzz_"));
+    units.flat_map(|name| ["--test", name]).collect()
 }
 
 /// `cargo LINE` in the top folder.
