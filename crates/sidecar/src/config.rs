@@ -18,6 +18,8 @@ pub struct Limits {
     pub repair_bytes_per_second: Option<u64>,
     /// Extents that are repaired side by side.
     pub repair_extents: usize,
+    /// How long a lease of what unfilled shards lack holds after it was given, renewed or worked on.
+    pub lease_ttl: Duration,
     /// How long nobody may hold a lease of what unfilled shards lack until the node restores it by
     /// itself.
     pub lease_patience: Duration,
@@ -36,6 +38,7 @@ impl Default for Limits {
             foreground_bytes: 128 << 20,
             repair_bytes_per_second: None,
             repair_extents: 2,
+            lease_ttl: Duration::from_mins(1),
             lease_patience: Duration::from_mins(2),
             pull_bytes_per_second: 4 << 20,
             feed_bytes: 1 << 20,

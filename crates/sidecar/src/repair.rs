@@ -49,7 +49,7 @@ pub(crate) use deficit::{Grant, deficit_of, work};
 pub(crate) use holders::Holders;
 pub(crate) use home::Rebuilt;
 pub use job::{RepairJob, RepairJobError, RepairSummary, run_repair_job};
-pub(crate) use leases::{Leases, TTL as LEASE_TTL};
+pub(crate) use leases::Leases;
 use own::Outcome;
 pub(crate) use own::settle;
 use queue::{Queue, Wanted};
@@ -93,7 +93,7 @@ impl Repairs {
             queue: Mutex::new(Queue::default()),
             wake: Arc::new(Notify::new()),
             tools: Arc::new(Tools::new(env, peers, metrics, bounds)),
-            leases: Leases::new(boot, env.clock.monotonic()),
+            leases: Leases::new(boot, limits.lease_ttl, env.clock.monotonic()),
             lease_patience: limits.lease_patience,
             brought_last: Mutex::default(),
         }

@@ -91,12 +91,12 @@ pub(crate) async fn answer(node: &Arc<Node>, peer: &Peer, call: Call, body: Byte
         Call::Symbols { blob, extent } => {
             symbols::symbols(node, peer.role, (blob, extent), parse(body)?).await
         }
-        Call::Batch => batch::batch(node, peer.role, parse(body)?).await,
+        Call::Batch => Box::pin(batch::batch(node, peer.role, parse(body)?)).await,
         Call::Lease => leases::lease(node).await,
         Call::RenewLease { lease, boot } => leases::renew(node, (lease, boot), parse(body)?).await,
         Call::EndLease { lease, boot } => leases::end(node, (lease, boot)).await,
         Call::PutRepaired { lease, boot, blob, extent } => {
-            leases::put(node, (lease, boot), (blob, extent), parse(body)?).await
+            Box::pin(leases::put(node, (lease, boot), (blob, extent), parse(body)?)).await
         }
     }
 }

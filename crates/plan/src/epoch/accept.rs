@@ -6,7 +6,8 @@ use floe_model::{
     ChainError, CommitProof, EpochNumber, EpochRecord, EpochTree, RecordHash, SignedRecord,
 };
 
-use super::{Identity, Violation, check};
+use super::checker::{History, check_after};
+use super::{Identity, Violation};
 
 /// A record may be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub fn take(
     let mut tree = known.clone();
     let (mut records, mut proofs) = (Vec::new(), Vec::new());
     let (mut tip, mut kept) = (None, 0);
+    let mut history: Option<History> = None;
     for Link { record, proof } in chain {
         let hash = record.record.hash();
         if tip.is_some_and(|tip| record.record.parent != tip) {
@@ -58,7 +60,10 @@ pub fn take(
         }
         tip = Some(hash);
         if tree.record(&hash).is_none() {
-            check_mine(&tree, me, &record)?;
+            let history =
+                history.get_or_insert_with(|| History::up_to(&tree, &record.record.parent));
+            check_mine((&tree, history), me, &record)?;
+            history.add(&record.record);
             let record = Arc::new(record);
             tree.insert(Arc::clone(&record));
             records.push(record);
@@ -84,7 +89,11 @@ pub fn take(
     Ok(Taken { records, proofs, tip, verdict })
 }
 
-fn check_mine(tree: &EpochTree, me: &Identity, signed: &SignedRecord) -> Result<(), Violation> {
+fn check_mine(
+    (tree, history): (&EpochTree, &History),
+    me: &Identity,
+    signed: &SignedRecord,
+) -> Result<(), Violation> {
     let record = &signed.record;
     if record.committee != me.committee {
         return Err(Violation::OtherCommittee { found: record.committee, own: me.committee });
@@ -92,7 +101,7 @@ fn check_mine(tree: &EpochTree, me: &Identity, signed: &SignedRecord) -> Result<
     if record.number == EpochNumber(0) && signed.key != me.operator {
         return Err(Violation::OtherOperator);
     }
-    check(tree, signed, Some(&me.operator))
+    check_after(tree, history, signed, Some(&me.operator))
 }
 
 /// Whether this node accepts `tip`, which was checked and is in `tree` with all its ancestors and all

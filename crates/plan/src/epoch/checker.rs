@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use floe_model::keys::RegistrarPublicKey;
+use floe_model::keys::{NodePublicKey, RegistrarPublicKey};
 use floe_model::record::{NO_PARENT, RegistrarRole};
 use floe_model::{
-    EpochRecord, EpochTree, Incarnation, Member, NodeName, RecordHash, ShardIndex, SignedRecord,
+    EpochRecord, EpochTree, Incarnation, NodeName, RecordHash, ShardIndex, SignedRecord, VolumeId,
     Whole,
 };
 
@@ -35,18 +35,23 @@ pub fn check(
     signed: &SignedRecord,
     pinned: Option<&RegistrarPublicKey>,
 ) -> Result<(), Violation> {
+    check_after(tree, &History::up_to(tree, &signed.record.parent), signed, pinned)
+}
+
+/// As [`check`], with the history of the parent at hand.
+pub(super) fn check_after(
+    tree: &EpochTree,
+    history: &History,
+    signed: &SignedRecord,
+    pinned: Option<&RegistrarPublicKey>,
+) -> Result<(), Violation> {
     tree.check_record(signed, pinned)?;
     let record = &signed.record;
-    if record.parent == NO_PARENT {
-        return check_genesis(signed);
-    }
-    let path: Vec<&EpochRecord> =
-        tree.path(&record.parent).into_iter().map(|signed| &signed.record).collect();
-    let Some(parent) = path.last() else { return Ok(()) };
+    let Some(parent) = tree.record(&record.parent) else { return check_genesis(signed) };
     check_content(record)?;
-    check_incarnations(&path, record)?;
-    check_wholes(&path, record)?;
-    check_unfilled(parent, record)
+    history.check(record)?;
+    check_wholes(tree, &parent.record, record)?;
+    check_unfilled(&parent.record, record)
 }
 
 /// What holds of a record by itself.
@@ -122,38 +127,65 @@ fn check_hosts(record: &EpochRecord) -> Result<(), Violation> {
     })
 }
 
-/// Incarnations never fall, a volume keeps its id and key, and no other one ever gets them.
-fn check_incarnations(path: &[&EpochRecord], record: &EpochRecord) -> Result<(), Violation> {
-    let mut highest: BTreeMap<&NodeName, Incarnation> = BTreeMap::new();
-    let mut named: BTreeMap<(&NodeName, Incarnation), &Member> = BTreeMap::new();
-    let (mut keys, mut volumes) = (BTreeMap::new(), BTreeMap::new());
-    for member in path.iter().flat_map(|record| &record.members) {
-        let volume = (&member.node, member.incarnation);
-        let most = highest.entry(&member.node).or_insert(member.incarnation);
-        *most = member.incarnation.max(*most);
-        named.entry(volume).or_insert(member);
-        keys.entry(member.key).or_insert(volume);
-        volumes.entry(member.volume).or_insert(volume);
+/// One of a node's volumes.
+type Volume = (NodeName, Incarnation);
+
+/// Who had which volume and key in a chain so far.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    highest: BTreeMap<NodeName, Incarnation>,
+    named: BTreeMap<Volume, (VolumeId, NodePublicKey)>,
+    keys: BTreeMap<NodePublicKey, Volume>,
+    volumes: BTreeMap<VolumeId, Volume>,
+}
+
+impl History {
+    /// That of a record and its ancestors.
+    pub(super) fn up_to(tree: &EpochTree, tip: &RecordHash) -> Self {
+        let mut history = Self::default();
+        tree.path(tip).into_iter().for_each(|signed| history.add(&signed.record));
+        history
     }
-    for member in &record.members {
-        let (node, incarnation) = (&member.node, member.incarnation);
-        if let Some(&had) = highest.get(node).filter(|had| **had > incarnation) {
-            return Err(Violation::Falling { node: node.clone(), had, found: incarnation });
-        }
-        let own = (node, incarnation);
-        let before = named.get(&own);
-        let reused = |what| Violation::Reused { node: node.clone(), incarnation, what };
-        let foreign = |of: Option<&(&NodeName, Incarnation)>| of.is_some_and(|of| *of != own);
-        if before.is_some_and(|it| it.volume != member.volume)
-            || foreign(volumes.get(&member.volume))
-        {
-            return Err(reused("volume"));
-        }
-        if before.is_some_and(|it| it.key != member.key) || foreign(keys.get(&member.key)) {
-            return Err(reused("key"));
+
+    /// The chain goes on.
+    pub(super) fn add(&mut self, record: &EpochRecord) {
+        for member in &record.members {
+            let volume = (member.node.clone(), member.incarnation);
+            if self.named.contains_key(&volume) {
+                continue;
+            }
+            let most = self.highest.entry(member.node.clone()).or_insert(member.incarnation);
+            *most = member.incarnation.max(*most);
+            self.keys.entry(member.key).or_insert_with(|| volume.clone());
+            self.volumes.entry(member.volume).or_insert_with(|| volume.clone());
+            self.named.insert(volume, (member.volume, member.key));
         }
     }
-    Ok(())
+
+    /// Incarnations never fall, a volume keeps its id and key, and no other one ever gets them.
+    fn check(&self, record: &EpochRecord) -> Result<(), Violation> {
+        for member in &record.members {
+            let (node, incarnation) = (&member.node, member.incarnation);
+            if let Some(&had) = self.highest.get(node).filter(|had| **had > incarnation) {
+                return Err(Violation::Falling { node: node.clone(), had, found: incarnation });
+            }
+            let own = (node.clone(), incarnation);
+            let reused = |what| Violation::Reused { node: node.clone(), incarnation, what };
+            let foreign = |of: Option<&Volume>| of.is_some_and(|of| *of != own);
+            let before = self.named.get(&own);
+            if before.is_some_and(|(volume, _)| *volume != member.volume)
+                || foreign(self.volumes.get(&member.volume))
+            {
+                return Err(reused("volume"));
+            }
+            if before.is_some_and(|(_, key)| *key != member.key)
+                || foreign(self.keys.get(&member.key))
+            {
+                return Err(reused("key"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The volume that owns a shard.
@@ -162,39 +194,42 @@ fn owner(record: &EpochRecord, shard: ShardIndex) -> Option<(&NodeName, Incarnat
     Some((&member.node, member.incarnation))
 }
 
-fn check_wholes(path: &[&EpochRecord], record: &EpochRecord) -> Result<(), Violation> {
-    let Some(parent) = path.last() else { return Ok(()) };
+fn check_wholes(
+    tree: &EpochTree,
+    parent: &EpochRecord,
+    record: &EpochRecord,
+) -> Result<(), Violation> {
     unique(record.wholes.iter().map(|whole| whole.shard)).map_err(Violation::WholeOfFilled)?;
     for whole in &record.wholes {
         let shard = whole.shard;
         if !parent.unfilled.contains(&shard) {
             return Err(Violation::WholeOfFilled(shard));
         }
-        let signer = (&whole.node, whole.incarnation);
-        if owner(record, shard) != Some(signer) {
+        if owner(record, shard) != Some((&whole.node, whole.incarnation)) {
             let (node, incarnation) = (whole.node.clone(), whole.incarnation);
             return Err(Violation::WholeOfOther { shard, node, incarnation });
         }
-        let named = since_named(path, whole).filter(|since| {
-            // Before the shard left and came back, it was filled with something older.
-            since.iter().all(|record| owner(record, shard) == Some(signer))
-        });
-        let named = named.and_then(|since| since.first().copied());
+        let named = named_by(tree, record.parent, whole);
         let named = named.ok_or(Violation::WholeTooOld { shard, named: whole.record })?;
         whole.verify(named).map_err(|source| Violation::Whole { shard, source })?;
     }
     Ok(())
 }
 
-/// The records from the one that a `whole` names on.
-fn since_named<'a, 'b>(
-    path: &'b [&'a EpochRecord],
-    whole: &Whole,
-) -> Option<&'b [&'a EpochRecord]> {
-    // Newest first: it is one of the last.
-    let hash = |record: &EpochRecord| -> RecordHash { record.hash() };
-    let at = path.iter().rposition(|record| hash(record) == whole.record)?;
-    path.get(at..)
+/// The record that a `whole` names, if the shard has been its signer's from that one on to `tip`:
+/// before it left and came back it was filled with something older.
+fn named_by<'a>(tree: &'a EpochTree, tip: RecordHash, whole: &Whole) -> Option<&'a EpochRecord> {
+    let mut at = tip;
+    loop {
+        let record = &tree.record(&at)?.record;
+        if owner(record, whole.shard) != Some((&whole.node, whole.incarnation)) {
+            return None;
+        }
+        if at == whole.record {
+            return Some(record);
+        }
+        at = record.parent;
+    }
 }
 
 /// The shards that are unfilled in a record, by its parent: the parent's, and every one whose owner or

@@ -152,13 +152,21 @@ fn every_invariant_of_record_0_has_its_name() {
     }
 }
 
+/// Each change of a child that is in order is refused by its name.
+fn refuses(rows: &[(Change, Violation)]) {
+    let first = four();
+    let known = tree(&[&first]);
+    assert_eq!(check(&known, &signed(child(&first)), None), Ok(()));
+    for (change, violation) in rows {
+        let mut record = child(&first);
+        change(&mut record);
+        assert_eq!(check(&known, &signed(record), None), Err(violation.clone()));
+    }
+}
+
 #[test]
 fn every_invariant_of_a_child_has_its_name() {
     let number = EpochNumber(1);
-    let unfilled = |found: &[u16], wanted: &[u16]| Violation::Miscounted {
-        found: found.iter().copied().map(ShardIndex).collect(),
-        wanted: wanted.iter().copied().map(ShardIndex).collect(),
-    };
     let too_far = |found| -> Violation {
         ChainError::Number { number: EpochNumber(found), parent: EpochNumber(0) }.into()
     };
@@ -196,6 +204,24 @@ fn every_invariant_of_a_child_has_its_name() {
             |it| it.members[0].volume.0[5] ^= 1,
             ChainError::Possession { number, node: node("a") }.into(),
         ),
+    ];
+    refuses(rows);
+    let first = four();
+    let known = tree(&[&first]);
+    let mut unsigned = signed(child(&first));
+    unsigned.signature = signed(four()).signature;
+    let source = KeyError::Mismatch;
+    let violation = ChainError::Signature { number, source }.into();
+    assert_eq!(check(&known, &unsigned, None), Err(violation));
+}
+
+#[test]
+fn what_is_unfilled_follows_from_the_parent() {
+    let unfilled = |found: &[u16], wanted: &[u16]| Violation::Miscounted {
+        found: found.iter().copied().map(ShardIndex).collect(),
+        wanted: wanted.iter().copied().map(ShardIndex).collect(),
+    };
+    let rows: &[(Change, Violation)] = &[
         // Shards that change hands, or volumes that are replaced, are unfilled; nothing else is.
         (|it| it.members[0] = member("a", 1, &[0]), unfilled(&[], &[0])),
         (|it| it.unfilled = vec![ShardIndex(2)], unfilled(&[2], &[])),
@@ -217,19 +243,7 @@ fn every_invariant_of_a_child_has_its_name() {
         ),
         (|it| it.wholes = vec![whole(&four(), 2)], Violation::WholeOfFilled(ShardIndex(2))),
     ];
-    let first = four();
-    let known = tree(&[&first]);
-    assert_eq!(check(&known, &signed(child(&first)), None), Ok(()));
-    for (change, violation) in rows {
-        let mut record = child(&first);
-        change(&mut record);
-        assert_eq!(check(&known, &signed(record.clone()), None), Err(violation.clone()));
-    }
-    let mut unsigned = signed(child(&first));
-    unsigned.signature = signed(four()).signature;
-    let source = KeyError::Mismatch;
-    let violation = ChainError::Signature { number, source }.into();
-    assert_eq!(check(&known, &unsigned, None), Err(violation));
+    refuses(rows);
 }
 
 #[test]

@@ -92,14 +92,12 @@ fn missing_of<'a>(
     length: u64,
     shards: &'a [ShardIndex],
 ) -> Box<dyn Iterator<Item = MissingExtent> + 'a> {
-    match under {
-        Some(under) => Box::new(under.missing(geometry, shards)),
-        None => {
-            let extents = 0..BlobLayout::new(geometry, length).extents();
-            let all = |extent| MissingExtent { extent: ExtentIndex(extent), slivers: None };
-            Box::new(extents.map(all))
-        }
+    if let Some(under) = under {
+        return Box::new(under.missing(geometry, shards));
     }
+    let extents = 0..BlobLayout::new(geometry, length).extents();
+    let all = |extent| MissingExtent { extent: ExtentIndex(extent), slivers: None };
+    Box::new(extents.map(all))
 }
 
 fn leased(missing: MissingExtent) -> LeasedExtent {

@@ -8,8 +8,6 @@ use floe_api::messages::LeasedBlob;
 use floe_api::{ApiError, ErrorCode};
 use floe_model::{BlobId, BootId, ExtentIndex, LeaseId, ShardIndex};
 
-/// How long a lease holds after it was given, renewed or worked on.
-pub(crate) const TTL: Duration = Duration::from_secs(60);
 /// Leases at a time.
 const MOST_LEASES: usize = 64;
 
@@ -39,6 +37,7 @@ struct Book {
 #[derive(Debug)]
 pub(crate) struct Leases {
     boot: BootId,
+    ttl: Duration,
     book: Mutex<Book>,
 }
 
@@ -55,10 +54,11 @@ impl Book {
 }
 
 impl Leases {
-    /// None is given yet; `now` counts as the end of the last one.
-    pub(crate) fn new(boot: BootId, now: Duration) -> Self {
+    /// None is given yet; `now` counts as the end of the last one. A lease holds for `ttl` after it was
+    /// given, renewed or worked on.
+    pub(crate) fn new(boot: BootId, ttl: Duration, now: Duration) -> Self {
         let book = Book { held_last: now, ..Book::default() };
-        Self { boot, book: Mutex::new(book) }
+        Self { boot, ttl, book: Mutex::new(book) }
     }
 
     fn book(&self, now: Duration) -> MutexGuard<'_, Book> {
@@ -70,6 +70,11 @@ impl Leases {
     /// The start that leases are bound to.
     pub(crate) const fn boot(&self) -> BootId {
         self.boot
+    }
+
+    /// How long a lease holds, in milliseconds.
+    pub(crate) fn ttl_millis(&self) -> u64 {
+        u64::try_from(self.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Leases that hold, and the extents in them that are still to be brought.
@@ -119,7 +124,7 @@ impl Leases {
         }
         let extents = |blob: &LeasedBlob| blob.extents.iter().map(|extent| extent.extent).collect();
         let left = blobs.iter().map(|blob| (blob.blob, extents(blob))).collect();
-        book.live.insert(lease, Held { until: now + TTL, shards: shards.to_vec(), left });
+        book.live.insert(lease, Held { until: now + self.ttl, shards: shards.to_vec(), left });
         Ok(blobs)
     }
 
@@ -138,7 +143,7 @@ impl Leases {
             let detail = format!("lease {lease} was not renewed in time, or was ended");
             ApiError::new(ErrorCode::LeaseExpired, detail + ": ask for a new one")
         })?;
-        held.until = held.until.max(now + TTL);
+        held.until = held.until.max(now + self.ttl);
         Ok(held)
     }
 
@@ -228,7 +233,7 @@ mod tests {
 
     #[test]
     fn leases_are_disjoint_end_and_expire() {
-        let leases = Leases::new(BOOT, SECOND);
+        let leases = Leases::new(BOOT, 60 * SECOND, SECOND);
         assert_eq!(leases.idle(3 * SECOND), Some(2 * SECOND));
         let shards = [ShardIndex(2)];
         let first = leases.grant(lease(1), SECOND, &shards, vec![blob(1, 2), blob(2, 1)]).unwrap();
@@ -258,7 +263,7 @@ mod tests {
 
     #[test]
     fn what_the_node_itself_works_on_is_not_leased() {
-        let leases = Leases::new(BOOT, SECOND);
+        let leases = Leases::new(BOOT, 60 * SECOND, SECOND);
         let own = BTreeSet::from([BlobId([1; 32])]);
         assert!(leases.own_hand(own.clone(), SECOND).is_empty());
         let both = vec![blob(1, 1), blob(2, 1)];
@@ -271,7 +276,7 @@ mod tests {
 
     #[test]
     fn what_came_is_not_taken_twice() {
-        let leases = Leases::new(BOOT, SECOND);
+        let leases = Leases::new(BOOT, 60 * SECOND, SECOND);
         leases.grant(lease(1), SECOND, &[ShardIndex(0)], vec![blob(1, 2), blob(2, 1)]).unwrap();
         let place = |id, extent| (BlobId([id; 32]), ExtentIndex(extent));
         leases.leave(lease(1), place(1, 0), true, SECOND);

@@ -181,12 +181,12 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+    const ONE: (usize, u64) = (1, 0);
 
     #[test]
     fn who_is_waited_for_comes_first_then_the_lowest_margin_then_the_largest() {
         let mut queue = Queue::default();
         let blob = |id: u8| BlobId([id; 32]);
-        const ONE: (usize, u64) = (1, 0);
         assert_eq!(queue.next(SECOND, ONE), Err(None));
         queue.want(blob(1), 10, false, Duration::ZERO);
         queue.want(blob(2), 20, false, Duration::ZERO);
@@ -221,13 +221,13 @@ mod tests {
         queue.want(blob, 10, false, Duration::ZERO);
         let mut now = SECOND;
         for _ in 0..100 {
-            queue.next(now, (1, 0)).unwrap();
+            queue.next(now, ONE).unwrap();
             queue.failed(&blob, None, now);
-            let wait = queue.next(now, (1, 0)).unwrap_err().unwrap();
+            let wait = queue.next(now, ONE).unwrap_err().unwrap();
             assert!(wait <= LONGEST_PAUSE);
             now += wait;
         }
-        assert_eq!(queue.next(now, (1, 0)).unwrap()[0].1.since, Some(SECOND));
+        assert_eq!(queue.next(now, ONE).unwrap()[0].1.since, Some(SECOND));
     }
 
     #[test]

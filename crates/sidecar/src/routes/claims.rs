@@ -92,8 +92,9 @@ pub(super) async fn put_certificate(
     let (blob, length) = (certified.claim.body.blob, certified.claim.body.length);
     let checked = check(node, certified).await?;
     let (standing, by_operator) = (node.gate.standing(), peer.role == Role::Operator);
+    let epoch = Arc::clone(&checked.epoch);
     let (acknowledgement, missing) = node
-        .transact(move |state| {
+        .transact_in(&epoch, move |state| {
             let mut entries = keep(state, &checked)?;
             let CertifiedClaim { claim, certificate } = &checked.certified;
             let mut closed = facts::closed(state, &claim.body);

@@ -14,11 +14,7 @@ use http::StatusCode;
 use super::{Answer, blobs, empty, ok};
 use crate::metrics::RepairPath;
 use crate::node::{Epoch, Node, Received};
-use crate::repair::{self, Context, Grant, LEASE_TTL, Rebuilt};
-
-fn ttl_millis() -> u64 {
-    u64::try_from(LEASE_TTL.as_millis()).unwrap_or(u64::MAX)
-}
+use crate::repair::{self, Context, Grant, Rebuilt};
 
 /// This node's shards that are unfilled.
 fn unfilled(epoch: &Epoch) -> Vec<ShardIndex> {
@@ -48,7 +44,7 @@ pub(super) async fn lease(node: &Arc<Node>) -> Answer {
     ok(&Lease {
         lease,
         boot: leases.boot(),
-        ttl_millis: ttl_millis(),
+        ttl_millis: leases.ttl_millis(),
         record: epoch.hash,
         shards,
         others: others || blobs.len() < wanted,
@@ -76,7 +72,7 @@ pub(super) async fn renew(
         }
     }
     let left = leases.renew(lease, now)?;
-    ok(&LeaseState { ttl_millis: ttl_millis(), extents_left: left as u64 })
+    ok(&LeaseState { ttl_millis: leases.ttl_millis(), extents_left: left as u64 })
 }
 
 /// Answers [`floe_api::Route::EndLease`]: what came under the lease is on stable storage then.

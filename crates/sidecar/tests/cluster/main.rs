@@ -3,6 +3,7 @@
 
 mod committee;
 mod epochs;
+mod handover;
 mod inconsistent;
 mod leases;
 mod refusals;
