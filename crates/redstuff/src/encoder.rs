@@ -7,7 +7,7 @@ use floe_model::{Axis, StripeId};
 use crate::code::{Code, Extender};
 use crate::error::{CodecError, check_length};
 use crate::merkle::Trees;
-use crate::quadrant::{Down, Quadrant, Rows};
+use crate::quadrant::{Down, Quadrant, Rows, extend_row};
 use crate::shape::{StripeShape, Stripes};
 use crate::stripe::EncodedStripe;
 
@@ -126,10 +126,18 @@ impl Encoder {
         let mut stripe = self.blank(shape);
         let EncodedStripe { data: source, right, .. } = &mut stripe;
         source.reshape(shape.rows(), shape.columns(), shape.symbol_bytes());
-        let (filled, padding) = source.bytes.split_at_mut(data.len());
-        filled.copy_from_slice(data);
-        padding.fill(0);
-        Rows::from(&*source).extend_right(&mut self.along, right)?;
+        let (row_bytes, parity_bytes) = (source.row_bytes(), right.row_bytes());
+        let rows = source.bytes.chunks_exact_mut(row_bytes);
+        // Each row is extended while it is in cache.
+        for (number, (row, parity)) in
+            rows.zip(right.bytes.chunks_exact_mut(parity_bytes)).enumerate()
+        {
+            let given = data.get(number * row_bytes..).unwrap_or_default();
+            let (filled, padding) = row.split_at_mut(given.len().min(row_bytes));
+            filled.copy_from_slice(&given[..filled.len()]);
+            padding.fill(0);
+            extend_row(&mut self.along, shape.symbol_bytes(), row, parity)?;
+        }
         self.commit(&mut stripe, &[], true)?;
         Ok(stripe)
     }

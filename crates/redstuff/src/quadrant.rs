@@ -81,15 +81,9 @@ impl<'a> Rows<'a> {
         along: &mut Extender,
         right: &mut Quadrant,
     ) -> Result<(), CodecError> {
-        let (symbol_bytes, row_bytes) = (self.symbol_bytes, right.row_bytes());
+        let row_bytes = right.row_bytes();
         for (number, parity) in right.bytes.chunks_exact_mut(row_bytes).enumerate() {
-            let row = self.row(number);
-            along.extend(
-                symbol_bytes,
-                |symbol| &row[symbol * symbol_bytes..][..symbol_bytes],
-                parity,
-                |symbol| symbol * symbol_bytes,
-            )?;
+            extend_row(along, self.symbol_bytes, self.row(number), parity)?;
         }
         Ok(())
     }
@@ -128,6 +122,21 @@ impl<'a> Rows<'a> {
         }
         Ok(())
     }
+}
+
+/// What lies to the right of one row.
+pub(crate) fn extend_row(
+    along: &mut Extender,
+    symbol_bytes: usize,
+    row: &[u8],
+    parity: &mut [u8],
+) -> Result<(), CodecError> {
+    along.extend(
+        symbol_bytes,
+        |symbol| &row[symbol * symbol_bytes..][..symbol_bytes],
+        parity,
+        |symbol| symbol * symbol_bytes,
+    )
 }
 
 impl<'a> From<&'a Quadrant> for Rows<'a> {
