@@ -21,7 +21,8 @@ pub struct Lease {
     pub shards: Vec<ShardIndex>,
     /// The work, by rising blob; empty if there is none to give.
     pub blobs: Vec<LeasedBlob>,
-    /// More is missing, that others hold or work on, or that did not fit: ask again.
+    /// More is missing, that others hold or work on, or that did not fit; or the node has not read
+    /// yet what it owes: ask again.
     pub others: bool,
 }
 

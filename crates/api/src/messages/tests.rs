@@ -256,6 +256,26 @@ fn comes_back<T: Encode + Decode + PartialEq + std::fmt::Debug>(value: &T) {
 }
 
 #[test]
+fn a_long_chain_comes_in_pages() {
+    let link = chain().links.remove(0);
+    let mut long = link.clone();
+    let member = long.record.record.members[0].clone();
+    long.record.record.members = vec![member; 250];
+    assert!(long.bytes() * 60 > CHAIN_PAGE_BYTES);
+    let whole = Chain { links: vec![long; 120] };
+    let pages: Vec<Chain> = whole.pages().collect();
+    assert!(pages.len() > 1 && pages.len() < 10, "{}", pages.len());
+    for page in &pages {
+        let cap = crate::Route::PushEpoch.spec().request_cap_bytes;
+        assert!(!page.links.is_empty() && page.encode().len() < cap);
+    }
+    let back: Vec<ChainLink> = pages.into_iter().flat_map(|page| page.links).collect();
+    assert_eq!(back, whole.links);
+    assert_eq!(Chain::default().pages().count(), 0);
+    assert_eq!(Chain { links: vec![link] }.pages().count(), 1);
+}
+
+#[test]
 fn messages_come_back() {
     comes_back(&chain());
     comes_back(&Chain::default());

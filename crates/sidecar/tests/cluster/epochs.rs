@@ -13,6 +13,7 @@ use floe_model::{
 };
 use floe_plan::epoch::unfilled_after;
 use floe_sidecar::{Config, Limits, Sidecar};
+use futures::SinkExt as _;
 
 use crate::committee::{Cluster, any_port, operator_key};
 use crate::content;
@@ -148,21 +149,24 @@ async fn an_upload_goes_on_across_an_epoch() {
     let client = cluster.client.clone();
     let wish = cluster.wish("long");
     let upload = async move { client.write(wish, parts).await };
-    let upload = tokio::task::spawn(upload);
     let (early, late) = bytes.split_at(12_000_000);
-    for part in early.chunks(1_000_000) {
-        futures::SinkExt::send(&mut sender, Ok(Bytes::copy_from_slice(part))).await.unwrap();
-    }
-    // The first extent is on its way under record 0; meanwhile one volume is replaced.
-    cluster.start_next_volume(4, Limits::default()).await;
-    let r1 = cluster.draft(4).await;
-    let accepted = cluster.issue(r1).await;
-    for part in late.chunks(1_000_000) {
-        futures::SinkExt::send(&mut sender, Ok(Bytes::copy_from_slice(part))).await.unwrap();
-    }
-    cluster.commit(&accepted).await;
-    drop(sender);
-    let written = upload.await.unwrap().unwrap();
+    let part = |part: &[u8]| Ok(Bytes::copy_from_slice(part));
+    let across = async {
+        for bytes in early.chunks(1_000_000) {
+            sender.send(part(bytes)).await.unwrap();
+        }
+        // The first extent is on its way under record 0; meanwhile one volume is replaced.
+        cluster.start_next_volume(4, Limits::default()).await;
+        let r1 = cluster.draft(4).await;
+        let accepted = cluster.issue(r1).await;
+        for bytes in late.chunks(1_000_000) {
+            sender.send(part(bytes)).await.unwrap();
+        }
+        cluster.commit(&accepted).await;
+        drop(sender);
+    };
+    let (written, ()) = futures::future::join(upload, Box::pin(across)).await;
+    let written = written.unwrap();
     assert_eq!(written.certificate.record, r0);
     assert_eq!(cluster.read(&written).await, bytes);
 }
