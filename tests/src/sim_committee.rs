@@ -18,7 +18,10 @@ pub mod inspect;
 mod liar;
 pub mod nemesis;
 mod run;
+pub mod scene;
 mod seeds;
+pub mod succession;
+pub mod upheaval;
 pub mod workload;
 mod world;
 

@@ -18,60 +18,22 @@ use floe_api::messages::{
     Acknowledgement, CertifiedClaim, Encode, FinishAnswer, NameStatement, ReleaseAnswer,
     ReleaseState, Statements,
 };
-use floe_api::report::{NodeReport, ServingState};
-use floe_api::{Call, CallError, ErrorCode};
+use floe_api::report::ServingState;
+use floe_api::{Call, ErrorCode};
 use floe_client::{Closing, Resolution};
 use floe_model::{BlobName, ExtentIndex, Release};
 use floe_tests::sim::EventLog;
 use floe_tests::sim_committee::inspect;
-use floe_tests::sim_committee::{ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, run};
+use floe_tests::sim_committee::scene::{
+    become_impostor, code, content, gossip, play, play_seed, slivers,
+};
+use floe_tests::sim_committee::{ByHand, Draft, Impostor, NAMESPACE_UID, World};
 use http::StatusCode;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// Workers that look for what has expired do so more often.
 const ROUND: Duration = Duration::from_secs(70);
-
-/// Plays a script on four nodes that serve.
-fn play<S, F>(script: S)
-where
-    S: FnOnce(Arc<World>, ByHand) -> F + 'static,
-    F: Future<Output = ()> + 'static,
-{
-    play_seed(std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap()), script);
-}
-
-fn play_seed<S, F>(seed: u64, script: S)
-where
-    S: FnOnce(Arc<World>, ByHand) -> F + 'static,
-    F: Future<Output = ()> + 'static,
-{
-    println!("seed {seed}");
-    let world = run(Setup { gateways: 0, ..Setup::small(seed) }, |world| async move {
-        let hand = ByHand::new(&world);
-        for node in world.nodes() {
-            world.serving(&hand.nodes, node).await;
-        }
-        script(world, hand).await;
-    });
-    assert_eq!(world.log().panics(), Vec::<String>::new());
-}
-
-fn content(seed: u8) -> Vec<u8> {
-    (0..20_000_u32).map(|at| (at % 251) as u8 ^ seed).collect()
-}
-
-fn slivers(world: &World, hand: &ByHand, at: usize) -> usize {
-    let files = world.disk(hand.node(at).as_str()).files();
-    files.iter().filter(|(path, _)| path.starts_with("/data/slivers")).count()
-}
-
-fn code<T: std::fmt::Debug>(answer: Result<T, CallError>) -> ErrorCode {
-    match answer {
-        Err(CallError::Api(error)) => error.code,
-        other => panic!("not refused: {other:?}"),
-    }
-}
 
 async fn state_of(hand: &ByHand, at: usize, certified: &CertifiedClaim) -> Acknowledgement {
     hand.put_certificate(at, certified).await.unwrap().state
@@ -83,20 +45,6 @@ async fn resolve(hand: &ByHand, name: &str) -> Resolution {
 
 fn is_found(resolution: &Resolution, draft: &Draft) -> bool {
     matches!(resolution, Resolution::Found(found) if found.0.body == draft.claim.body)
-}
-
-/// Waits until every node has read all feeds to where they end now.
-async fn gossip(world: &World, hand: &ByHand) {
-    for node in world.nodes() {
-        let head = hand.nodes.report(&world.target(node)).await.unwrap().value.feed_head;
-        let has_read = |report: &NodeReport| {
-            let read = report.cursors.get(node).map_or(0, |cursor| cursor.sequence);
-            head.is_none_or(|head| read >= head.sequence)
-        };
-        for peer in world.nodes().iter().filter(|peer| *peer != node) {
-            world.until(&hand.nodes, peer, has_read).await;
-        }
-    }
 }
 
 /// A node's disk is emptied, and the node started again under the same incarnation.
@@ -165,13 +113,6 @@ fn denier() -> Impostor {
         }
         _ => None,
     })
-}
-
-async fn become_impostor(world: &World, hand: &ByHand, at: usize, impostor: Impostor) {
-    let node = hand.node(at);
-    world.kill(node.as_str()).await;
-    world.replace_by_impostor(&node, impostor);
-    world.start(node.as_str()).await;
 }
 
 #[test]

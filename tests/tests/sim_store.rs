@@ -434,7 +434,7 @@ impl Run {
         let entries = match self.pick(4) {
             0 => vec![
                 Entry::Catalog(CatalogEntry::Binding { claim, blob }),
-                Entry::Confirmed { claim, record, at },
+                Entry::Confirmed { claim, blob, record, at },
             ],
             1 => vec![Entry::Catalog(CatalogEntry::Closed { claim })],
             2 => vec![Entry::Catalog(CatalogEntry::ClosingVoid { claim }), Entry::CaughtUp],

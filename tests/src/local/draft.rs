@@ -187,7 +187,7 @@ impl Committee {
     /// The end of a draft's upload, without its bytes.
     pub fn finish_of(&self, draft: &Draft) -> Finish<Vec<u8>> {
         let (claim, manifest) = (draft.claim.clone(), draft.manifest.encode());
-        Finish { claim, manifest, inline: None }
+        Finish { claim, manifest, adopts: None, inline: None }
     }
 
     /// A blob of one extent in one request, as a node gets it.

@@ -70,6 +70,11 @@ impl<'a> Application<'a> {
         self.ask(Method::DELETE, name, None, Bytes::new()).await
     }
 
+    /// Brings back what was deleted.
+    pub async fn undelete(&self, name: &str) -> Result<Reply, String> {
+        self.ask(Method::POST, &format!("{name}/undelete"), None, Bytes::new()).await
+    }
+
     /// Ends a write that was never certified.
     pub async fn delete_unfinished(&self, name: &str) -> Result<Reply, String> {
         self.ask(Method::DELETE, &format!("{name}?unfinished=true"), None, Bytes::new()).await

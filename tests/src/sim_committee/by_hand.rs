@@ -180,7 +180,25 @@ impl ByHand {
         let finish = Finish {
             claim: draft.claim.clone(),
             manifest: draft.manifest.encode(),
+            adopts: None,
             inline: with_content.then(inline),
+        };
+        let upload = draft.permit.body.upload;
+        self.nodes.finish(&self.target(at), upload, &finish).await.map(|answer| answer.value)
+    }
+
+    /// Asks a node to confirm a draft whose content it is to take over from another claim.
+    pub async fn adopt(
+        &self,
+        at: usize,
+        draft: &Draft,
+        from: ClaimId,
+    ) -> Result<FinishAnswer, CallError> {
+        let finish: Finish<Vec<u8>> = Finish {
+            claim: draft.claim.clone(),
+            manifest: draft.manifest.encode(),
+            adopts: Some(from),
+            inline: None,
         };
         let upload = draft.permit.body.upload;
         self.nodes.finish(&self.target(at), upload, &finish).await.map(|answer| answer.value)

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,11 +33,11 @@ pub(super) async fn storage_node(world: Arc<World>, node: NodeName) -> turmoil::
     let config = floe_sidecar::Config {
         committee: world.committee(),
         operator: world.keys().operator.public(),
-        incarnation: Incarnation(0),
+        incarnation: world.incarnation(&node),
         tls: world.identity(node.as_str()).clone(),
         listen: everywhere(NODE_PORT),
         metrics_listen: everywhere(PROBE_PORT),
-        volume_dir: PathBuf::from(DIR),
+        volume_dir: world.volume_dir(&node),
         limits: floe_sidecar::Limits::default(),
         node: node.clone(),
     };

@@ -1,16 +1,12 @@
 //! Volumes opened from outside, on a copy: what a node would find after a power loss now.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 
-use floe_model::{
-    BlobId, ClaimId, EpochRecord, Incarnation, NodeName, RecordHash, ShardIndex, Timestamp,
-};
-use floe_store::{Expected, State, Store};
+use floe_model::{BlobId, ClaimId, EpochRecord, NodeName, RecordHash, ShardIndex};
+use floe_store::{Expected, State, Store, Window};
 
 use super::World;
-use super::world::DIR;
 use crate::held_slivers::check_slivers;
 use crate::sim::{EventLog, SimDisk, SimRandom};
 
@@ -48,10 +44,13 @@ pub fn volume(world: &World, node: &NodeName, is_lying: bool) -> Option<Volume> 
 }
 
 fn open(world: &World, node: &NodeName, disk: SimDisk, is_lying: bool) -> Option<Volume> {
-    let expected =
-        Expected { committee: world.committee(), node: node.clone(), incarnation: Incarnation(0) };
+    let expected = Expected {
+        committee: world.committee(),
+        node: node.clone(),
+        incarnation: world.incarnation(node),
+    };
     let random = SimRandom::new(world.setup().seed, 78);
-    let store = Store::open(Arc::new(disk), &random, Path::new(DIR), &expected);
+    let store = Store::open(Arc::new(disk), &random, &world.volume_dir(node), &expected);
     let store = store.unwrap_or_else(|error| panic!("{node}: {error}"));
     let record = store.read(|state| Some(state.accepted()?.1.record.clone()))?;
     let shards = record.member(node).unwrap().shards.clone();
@@ -68,8 +67,7 @@ fn open(world: &World, node: &NodeName, disk: SimDisk, is_lying: bool) -> Option
 fn check_confirmed(store: &Store, node: &NodeName, record: &EpochRecord, shards: &[ShardIndex]) {
     store.read(|state| {
         for (id, claim) in state.claims().filter(|(_, claim)| claim.confirmed.is_some()) {
-            let certified = claim.certified.iter().map(|(claim, _)| claim.body.blob);
-            for blob in claim.bindings.iter().copied().chain(certified) {
+            for blob in claim.confirmed.iter().map(|confirmed| confirmed.blob) {
                 let is_stable = state.blob_key(&blob).is_some_and(|(_, under)| under.is_stable());
                 assert!(
                     !is_stable || state.holds_all(&blob, record.geometry, shards),
@@ -97,7 +95,7 @@ fn contents(state: &State, record: &EpochRecord, shards: &[ShardIndex], slivers:
         }
     }
     // The window is longer than any test: what was released is still owed.
-    for owed in state.owed(Timestamp(0)) {
+    for owed in state.owed(Window { ran_millis: 0, undelete_millis: u64::MAX }) {
         volume.owed.insert(owed.blob);
         if !state.holds_all(&owed.blob, record.geometry, shards) {
             volume.incomplete.insert(owed.blob);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::world::{Order, SCRIPT, STEWARD};
-use super::{Atlas, Setup, World, hosts};
+use super::{Atlas, Setup, World, hosts, succession};
 use crate::sim::sim_builder;
 
 /// No script takes longer.
@@ -24,13 +24,17 @@ where
     let world = Arc::new(World::new(setup));
     let mut sim =
         sim_builder(setup.seed).tick_duration(setup.tick).simulation_duration(LONGEST).build();
-    for node in world.nodes().to_vec() {
+    for node in [world.nodes(), world.spares()].concat() {
         let world = Arc::clone(&world);
         sim.host(node.to_string(), move || hosts::storage_node(Arc::clone(&world), node.clone()));
     }
     for gateway in world.gateways() {
         let world = Arc::clone(&world);
         sim.host(gateway.clone(), move || hosts::gateway(Arc::clone(&world), gateway.clone()));
+    }
+    for steward in world.stewards() {
+        let world = Arc::clone(&world);
+        sim.host(steward.clone(), move || succession::steward(Arc::clone(&world), steward.clone()));
     }
     sim.client(STEWARD, hosts::steward(Arc::clone(&world)));
     let panicked: Arc<Mutex<Option<Box<dyn Any + Send>>>> = Arc::default();

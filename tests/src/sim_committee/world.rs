@@ -1,7 +1,7 @@
 //! What all hosts of one simulation share, and the ways in which a script does harm.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -29,8 +29,10 @@ pub(super) const DIR: &str = "/data";
 pub(super) const TOKEN: &str = "sesame";
 /// The host that the script runs on.
 pub(super) const SCRIPT: &str = "script";
-/// The host of the steward.
+/// The host of the steward that brings the committee to its beginning; its disk has the record log.
 pub(super) const STEWARD: &str = "steward";
+/// Volumes that a node may have in one simulation.
+const MOST_INCARNATIONS: u32 = 12;
 
 /// A committee to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,12 @@ pub struct Setup {
     pub shards: u16,
     /// Storage nodes.
     pub nodes: usize,
+    /// Hosts for storage nodes that may join later.
+    pub spares: usize,
     /// Gateways.
     pub gateways: usize,
+    /// Stewards that keep the chain going, side by side.
+    pub stewards: usize,
     /// The length of a simulated step: the shorter, the slower and the finer.
     pub tick: Duration,
     /// The size of each node's disk.
@@ -53,7 +59,16 @@ impl Setup {
     /// Four shards on four nodes, two gateways.
     pub const fn small(seed: u64) -> Self {
         let tick = Duration::from_millis(2);
-        Self { seed, shards: 4, nodes: 4, gateways: 2, tick, disk_bytes: 1 << 30 }
+        Self {
+            seed,
+            shards: 4,
+            nodes: 4,
+            spares: 0,
+            gateways: 2,
+            stewards: 0,
+            tick,
+            disk_bytes: 1 << 30,
+        }
     }
 }
 
@@ -70,11 +85,15 @@ pub struct World {
     committee: CommitteeId,
     keys: Keys,
     gateway_key: RegistrarKey,
-    identities: BTreeMap<String, TlsIdentity>,
+    /// By host and incarnation.
+    identities: BTreeMap<(String, u32), TlsIdentity>,
     disks: BTreeMap<String, SimDisk>,
     nodes: Vec<NodeName>,
+    spares: Vec<NodeName>,
     atlas: Mutex<Atlas>,
     ahead_millis: Arc<AtomicU64>,
+    /// What all processes ran longer than the simulation.
+    ran_millis: Arc<AtomicU64>,
     state: Mutex<State>,
     /// What the script draws from.
     random: SimRandom,
@@ -86,6 +105,10 @@ pub(super) struct State {
     pub(super) genesis: Option<Genesis>,
     pub(super) impostors: BTreeMap<String, Impostor>,
     down: BTreeSet<String>,
+    /// Which of its volumes each node has now.
+    incarnations: BTreeMap<NodeName, u32>,
+    /// What share each node is to have.
+    weights: BTreeMap<NodeName, u32>,
     /// Why a host's process ended or did not start, the last time.
     pub(super) ended: BTreeMap<String, String>,
 }
@@ -105,18 +128,26 @@ impl World {
         let trust = Trust::create(&vault, &clock, &random, Path::new(DIR)).unwrap();
         let node = |at: usize| format!("node-{at}");
         let gateway = |at: usize| format!("gateway-{at}");
-        let peers = (0..setup.nodes).map(|at| (node(at), Role::Node));
+        let steward = |at: usize| format!("steward-{at}");
+        let peers = (0..setup.nodes + setup.spares).map(|at| (node(at), Role::Node));
         let peers = peers.chain((0..setup.gateways).map(|at| (gateway(at), Role::Gateway)));
+        let peers = peers.chain((0..setup.stewards).map(|at| (steward(at), Role::Operator)));
         let others = [(SCRIPT.to_owned(), Role::Gateway), (STEWARD.to_owned(), Role::Operator)];
         let (mut identities, mut disks) = (BTreeMap::new(), BTreeMap::new());
         for (host, role) in peers.chain(others) {
-            let leaf = trust.leaf(&clock, role, &host, Incarnation(0), &[]).unwrap();
-            identities.insert(host.clone(), leaf);
+            let most = if role == Role::Node { MOST_INCARNATIONS } else { 1 };
+            for incarnation in 0..most {
+                let leaf = trust.leaf(&clock, role, &host, Incarnation(incarnation), &[]).unwrap();
+                identities.insert((host.clone(), incarnation), leaf);
+            }
             let disk = SimDisk::new(&host, setup.disk_bytes, &log);
             disk.create_dir_all(Path::new(DIR)).unwrap();
             disk.sync_dir(Path::new("/")).unwrap();
             disks.insert(host, disk);
         }
+        let names = |range: std::ops::Range<usize>| -> Vec<NodeName> {
+            range.map(|at| node(at).parse().unwrap()).collect()
+        };
         Self {
             log,
             committee: trust.committee(),
@@ -124,9 +155,11 @@ impl World {
             gateway_key: trust.gateway_key().clone(),
             identities,
             disks,
-            nodes: (0..setup.nodes).map(|at| node(at).parse().unwrap()).collect(),
+            nodes: names(0..setup.nodes),
+            spares: names(setup.nodes..setup.nodes + setup.spares),
             atlas: Mutex::default(),
             ahead_millis: Arc::default(),
+            ran_millis: Arc::default(),
             state: Mutex::default(),
             random,
             setup,
@@ -163,6 +196,16 @@ impl World {
         &self.nodes
     }
 
+    /// The hosts for storage nodes that are not in record 0.
+    pub fn spares(&self) -> &[NodeName] {
+        &self.spares
+    }
+
+    /// The names of the hosts of stewards that go on.
+    pub fn stewards(&self) -> Vec<String> {
+        (0..self.setup.stewards).map(|at| format!("steward-{at}")).collect()
+    }
+
     /// The names of the gateways' hosts.
     pub fn gateways(&self) -> Vec<String> {
         (0..self.setup.gateways).map(|at| format!("gateway-{at}")).collect()
@@ -183,9 +226,41 @@ impl World {
         &self.disks[host]
     }
 
-    /// A host's certificate and key.
+    /// A host's certificate and key; a node's are those of the volume that it has now.
     pub fn identity(&self, host: &str) -> &TlsIdentity {
-        &self.identities[host]
+        let incarnation = host.parse().map_or(0, |node| self.incarnation(&node).0);
+        &self.identities[&(host.to_owned(), incarnation)]
+    }
+
+    /// Which of its volumes a node has now.
+    pub fn incarnation(&self, node: &NodeName) -> Incarnation {
+        Incarnation(self.state().incarnations.get(node).copied().unwrap_or_default())
+    }
+
+    /// From its next start on a node has this volume.
+    pub fn set_incarnation(&self, node: &NodeName, incarnation: Incarnation) {
+        self.log.note("world", format!("{node} is to have volume {incarnation}"));
+        self.state().incarnations.insert(node.clone(), incarnation.0);
+    }
+
+    /// Where a node has the volume of now.
+    pub fn volume_dir(&self, node: &NodeName) -> PathBuf {
+        match self.incarnation(node) {
+            Incarnation(0) => PathBuf::from(DIR),
+            later => PathBuf::from(format!("{DIR}-{later}")),
+        }
+    }
+
+    /// What share of the shards a node is to have: members one each, spares none, until told.
+    pub fn weight(&self, node: &NodeName) -> u32 {
+        let usual = u32::from(self.nodes.contains(node));
+        self.state().weights.get(node).copied().unwrap_or(usual)
+    }
+
+    /// Changes a node's share.
+    pub fn set_weight(&self, node: &NodeName, weight: u32) {
+        self.log.note("world", format!("{node} is to weigh {weight}"));
+        self.state().weights.insert(node.clone(), weight);
     }
 
     /// Record 0. Only after genesis.
@@ -201,7 +276,7 @@ impl World {
     /// A node as callers see it.
     pub fn target(&self, node: &NodeName) -> Target {
         let address = format!("{node}:{NODE_PORT}");
-        Target { node: node.clone(), incarnation: Incarnation(0), address }
+        Target { node: node.clone(), incarnation: self.incarnation(node), address }
     }
 
     /// What is faulty now.
@@ -222,8 +297,8 @@ impl World {
     pub fn env(&self, host: &str) -> Env {
         let at = self.disks.keys().position(|known| known == host).unwrap();
         let mut env = sim_env(self.setup.seed * 1000 + at as u64, self.disk(host));
-        let ahead_millis = Arc::clone(&self.ahead_millis);
-        env.clock = Arc::new(JumpingClock { clock: SimClock::default(), ahead_millis });
+        let (ahead_millis, ran_millis) = (self.ahead_millis.clone(), self.ran_millis.clone());
+        env.clock = Arc::new(JumpingClock { clock: SimClock::default(), ahead_millis, ran_millis });
         env
     }
 
@@ -237,6 +312,13 @@ impl World {
         let millis = u64::try_from(time.as_millis()).unwrap();
         self.ahead_millis.fetch_add(millis, Ordering::Relaxed);
         self.log.note("world", format!("clocks jump by {millis} ms"));
+    }
+
+    /// As [`World::skip`], and all processes that run now have run for so long.
+    pub fn pass(&self, time: Duration) {
+        self.skip(time);
+        let millis = u64::try_from(time.as_millis()).unwrap();
+        self.ran_millis.fetch_add(millis, Ordering::Relaxed);
     }
 
     /// The host's process ends at once, without notice; its disk keeps everything.
@@ -267,6 +349,14 @@ impl World {
         self.log.note("world", format!("start {host}"));
         self.state().down.remove(host);
         self.order(Order::Start(host.to_owned())).await;
+    }
+
+    /// Ends a host's process, if one runs, and starts it again.
+    pub async fn restart(&self, host: &str) {
+        if !self.is_down(host) {
+            self.kill(host).await;
+        }
+        self.start(host).await;
     }
 
     /// Whether the host was taken down and not started again.
@@ -376,6 +466,7 @@ impl Drop for World {
 struct JumpingClock {
     clock: SimClock,
     ahead_millis: Arc<AtomicU64>,
+    ran_millis: Arc<AtomicU64>,
 }
 
 impl Clock for JumpingClock {
@@ -384,7 +475,7 @@ impl Clock for JumpingClock {
     }
 
     fn monotonic(&self) -> Duration {
-        self.clock.monotonic()
+        self.clock.monotonic() + Duration::from_millis(self.ran_millis.load(Ordering::Relaxed))
     }
 
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
