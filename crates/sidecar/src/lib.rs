@@ -7,7 +7,8 @@
 //!                                  │
 //!                        node: store · gate · signals · repairs
 //!                                  │
-//!   cursors    pull (one per peer)    repair    expiry       workers, one unit of work at a time
+//!   cursors    pull (one per peer)    digests                workers, one unit of work at a time
+//!   repair     whole     handover     expiry
 //! ```
 //!
 //! | module | what |
@@ -18,7 +19,9 @@
 //! | `facts` | what decisions of `floe_plan::custody` are told |
 //! | `pull`, `rumours`, `vouching` | peers' change feeds, and what of them is believed |
 //! | `repair` | what is missing is rebuilt, by the node itself or by jobs under leases |
-//! | `expiry` | what nobody certified goes away |
+//! | `whole`, `handover` | saying that a new shard is whole; letting go of one that another node has |
+//! | `ageing`, `digests` | old claims, and catalogs compared: the safety net |
+//! | `running`, `expiry` | time that windows are counted in; what nobody needs any more goes away |
 //! | `metrics`, `probes` | what is seen from outside |
 
 mod ageing;
