@@ -283,6 +283,38 @@ fn standalone_goes_on_where_it_ended() {
 }
 
 #[test]
+fn standalone_replaces_a_lost_volume_by_itself() {
+    let scene = Scene::new("cli-standalone-loss");
+    let standalone = Standalone::new(&scene);
+    let bytes = content(3, 2_000_000);
+    fs::write(scene.dir().join("big.bin"), &bytes).unwrap();
+    let server = standalone.start();
+    done(&run(standalone.client(&["put", "big", "big.bin"]), b""));
+    assert!(server.stop("TERM").success());
+    fs::remove_dir_all(scene.dir().join("data/nodes/node-1/volume-0")).unwrap();
+
+    let server = standalone.start();
+    wait_for("the next volume is whole", Duration::from_mins(2), || {
+        let said = done(&run(standalone.client(&["status", "--json"]), b""));
+        let status: Value = serde_json::from_str(&said).unwrap();
+        let node = &status["nodes"][1];
+        let whole = status["unfilled"] == Value::Array(Vec::new())
+            && node["incarnation"] == 1
+            && node["sliversOwed"] != 0
+            && node["sliversOwed"] == node["sliversHeld"];
+        if whole { Ok(()) } else { Err(said) }
+    });
+    let said = done(&run(standalone.client(&["status"]), b""));
+    for word in ["epoch 2", "UNFILLED  -", "REPAIR    nothing to do", "BLOCKED   nothing"] {
+        assert!(said.contains(word), "{word} is not in: {said}");
+    }
+    assert!(run(standalone.client(&["get", "big"]), b"").stdout == bytes);
+    let chain = done(&run(scene.floe(&["committee", "status", "--dir", "data"]), b""));
+    assert!(chain.contains("epoch 2") && chain.contains("BLOCKED   nothing"), "{chain}");
+    drop(server);
+}
+
+#[test]
 fn standalone_wants_four_nodes_and_its_own_directory() {
     let scene = Scene::new("cli-standalone-usage");
     for nodes in ["0", "1", "3"] {

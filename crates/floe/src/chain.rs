@@ -5,7 +5,7 @@ use floe_steward::Pass;
 use floe_steward::loss::Standing;
 use serde_json::{Value, json};
 
-use crate::report::{line, number, size, table, text};
+use crate::report::{joined, line, number, size, table, text};
 use crate::stewarding::describe;
 
 /// As JSON.
@@ -95,10 +95,4 @@ pub(crate) fn show(pass: &Pass) -> anyhow::Result<()> {
     });
     let head = ["NODE", "INCARNATION", "STATE", "SHARDS", "UNFILLED", "HELD/OWED", "BYTES", ""];
     table(&head, rows)
-}
-
-fn joined(shards: &Value) -> String {
-    let shards = shards.as_array().map(Vec::as_slice).unwrap_or_default();
-    let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
-    if shards.is_empty() { "-".to_owned() } else { shards.join(" ") }
 }

@@ -61,33 +61,71 @@ pub(crate) fn fields(value: &Value) -> anyhow::Result<()> {
 
 /// A committee's status.
 pub(crate) fn committee(status: &Value) -> anyhow::Result<()> {
-    let committee = text(status, "committee");
     line(&format!(
-        "COMMITTEE {committee} · epoch {} · {} shards, f = {}",
+        "COMMITTEE {} · epoch {} · {} shards, f = {}{}",
+        text(status, "committee"),
         number(status, "epoch"),
         number(status, "shards"),
         number(status, "faulty"),
+        if status["forced"] == true { " · forced" } else { "" },
     ))?;
     line(&format!("VERDICT   {}", text(status, "verdict")))?;
     line(&format!("SURVIVES  {}", text(status, "survives")))?;
+    line(&format!("UNFILLED  {}", joined(&status["unfilled"])))?;
+    line(&format!("REPAIR    {}", repair(&status["repair"])))?;
+    let blocked = status["blocked"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let blocked: Vec<&str> = blocked.iter().filter_map(Value::as_str).collect();
+    let blocked = if blocked.is_empty() { "nothing".to_owned() } else { blocked.join("; ") };
+    line(&format!("BLOCKED   {blocked}"))?;
     let nodes = status.get("nodes").and_then(Value::as_array).cloned().unwrap_or_default();
     let rows = nodes.iter().map(|node| {
         vec![
             text(node, "node"),
+            number(node, "incarnation").to_string(),
             text(node, "state"),
             number(node, "shards").to_string(),
+            joined(&node["unfilled"]),
             format!("{}/{}", number(node, "sliversHeld"), number(node, "sliversOwed")),
             size(number(node, "bytesHeld")),
             text(node, "repair"),
             text(node, "detail"),
         ]
     });
-    table(&["NODE", "STATE", "SHARDS", "HELD/OWED", "BYTES", "REPAIR", ""], rows)
+    let head =
+        ["NODE", "INCARNATION", "STATE", "SHARDS", "UNFILLED", "HELD/OWED", "BYTES", "REPAIR", ""];
+    table(&head, rows)
+}
+
+/// What is left to restore, and for how long.
+fn repair(repair: &Value) -> String {
+    let slivers = number(repair, "slivers");
+    if slivers == 0 {
+        return "nothing to do".to_owned();
+    }
+    let (left, rate) = (size(number(repair, "bytes")), size(number(repair, "bytesPerSecond")));
+    let eta = repair["etaSeconds"].as_u64().map(|seconds| format!(" · ~{seconds} s left"));
+    format!("{slivers} slivers, {left} · {rate}/s{}", eta.unwrap_or_default())
+}
+
+/// Shards in a cell; `-` for none.
+pub(crate) fn joined(shards: &Value) -> String {
+    let shards = shards.as_array().map(Vec::as_slice).unwrap_or_default();
+    let shards: Vec<String> = shards.iter().map(ToString::to_string).collect();
+    if shards.is_empty() { "-".to_owned() } else { shards.join(" ") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_to_restore() {
+        let json = serde_json::json!({"slivers": 3, "bytes": 2048, "bytesPerSecond": 1024, "etaSeconds": 2});
+        assert_eq!(repair(&json), "3 slivers, 2.0 KiB · 1.0 KiB/s · ~2 s left");
+        let stuck = serde_json::json!({"slivers": 3, "bytes": 2048, "bytesPerSecond": 0, "etaSeconds": null});
+        assert_eq!(repair(&stuck), "3 slivers, 2.0 KiB · 0 B/s");
+        assert_eq!(repair(&serde_json::json!({"slivers": 0})), "nothing to do");
+    }
 
     #[test]
     fn sizes() {

@@ -13,7 +13,7 @@ use floe_gateway::{Gateway, TokenFile};
 use floe_model::keys::RegistrarKey;
 use floe_model::{Incarnation, NodeName};
 use floe_plan::succession::Wanted;
-use floe_sidecar::{Limits, Sidecar};
+use floe_sidecar::{Limits, RepairJob, Sidecar};
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -21,11 +21,15 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::EndArguments;
-use crate::committee_dir::{CommitteeDir, GatewayFile, NodeFile, read_json, read_tls, volume_dir};
+use crate::committee_dir::{
+    CommitteeDir, GatewayFile, NodeFile, RepairFile, read_json, read_tls, volume_dir,
+};
 use crate::exit::{Ended, Exit};
 
 /// How long the steward waits for nodes before it says for whom.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a repair job goes on while nothing comes back.
+const REPAIR_PATIENCE: Duration = Duration::from_mins(1);
 /// Bytes of a registrar's key, in hexadecimal.
 const LARGEST_KEY_FILE_BYTES: u64 = 256;
 
@@ -77,6 +81,21 @@ pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gatew
     let gateway = Gateway::start(env.clone(), config).await?;
     tracing::info!(listen = %file.listen, metrics = %file.metrics_listen, "gateway started");
     Ok(gateway)
+}
+
+/// A repair job for a node, from the directory `repair/` of its committee; without a limit.
+pub(crate) fn repair_job(env: &Env, dir: &Path, node: NodeName) -> anyhow::Result<RepairJob> {
+    let disk = env.disk.as_ref();
+    let file: RepairFile = read_json(disk, &dir.join("repair.json"))
+        .context("floe committee init makes the directory, as repair/ in the committee's")?;
+    Ok(RepairJob {
+        operator: file.operator,
+        tls: read_tls(disk, dir)?,
+        node,
+        nodes: file.nodes.into_iter().map(target).collect(),
+        bytes_per_second: None,
+        patience: REPAIR_PATIENCE,
+    })
 }
 
 fn target(node: NodeFile) -> Target {

@@ -1,7 +1,9 @@
-//! `cargo xtask demo`: a committee of real processes tells in three acts what Floe is for.
+//! `cargo xtask demo`: a committee of real processes tells in five acts what Floe is for.
 
 mod casting;
+mod deletion;
 mod liar;
+mod lost_disk;
 mod narration;
 mod source_file;
 
@@ -14,6 +16,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 
 use self::casting::{Parts, cast};
+use self::lost_disk::Rebuilt;
 use self::narration::{Checks, act, count_bar, decimal, megabytes, rate, seconds, step, table};
 use self::source_file::{SourceFile, digest};
 use crate::artefact::artefact;
@@ -26,6 +29,9 @@ const BLOB: &str = "demo/file";
 const STALLED_AFTER: Duration = Duration::from_mins(2);
 /// What may be read for a byte that is restored, in thousandths.
 const MOST_READ_PER_RESTORED: u128 = 1050;
+
+/// How long released content can be brought back here.
+const WINDOW: Duration = Duration::from_secs(15);
 
 /// What to show.
 #[derive(Debug, Args)]
@@ -61,6 +67,7 @@ struct Show {
     file: SourceFile,
     checks: Checks,
     figures: Figures,
+    rebuilt: Rebuilt,
 }
 
 /// Tells the story; an error when a check failed.
@@ -77,12 +84,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()
     };
     let committee = start(&stage, &binary)?;
     let parts = cast(&committee.shards()?, FAULTY).context("no parts for these nodes")?;
-    let (checks, figures) = (Checks::default(), Figures::default());
-    let mut show = Show { stage, committee, parts, file, checks, figures };
+    let (checks, figures, rebuilt) = Default::default();
+    let mut show = Show { stage, committee, parts, file, checks, figures, rebuilt };
     show.write_while_one_is_away()?;
     show.heal()?;
     show.read_among_the_lost()?;
-    print!("\n{}", table(&rows(&show.file, &show.figures)));
+    show.lose_a_disk()?;
+    if !show.stage.keeps() {
+        show.delete()?;
+    }
+    let mut rows = rows(&show.file, &show.figures);
+    rows.extend(show.rebuilt.rows());
+    print!("\n{}", table(&rows));
     show.close()
 }
 
@@ -92,7 +105,8 @@ fn start(stage: &Stage, binary: &Path) -> anyhow::Result<Committee> {
     let bar = count_bar("starting", 1);
     bar.enable_steady_tick(Duration::from_millis(100));
     let begin = Instant::now();
-    let committee = Committee::init(binary, stage.directory().join("committee"))?;
+    let window = &format!("--undelete-window={}s", WINDOW.as_secs());
+    let committee = Committee::init(binary, stage.directory().join("committee"), &[window])?;
     committee.form(stage)?;
     bar.finish_and_clear();
     let took = seconds(begin.elapsed());
@@ -239,9 +253,9 @@ impl Show {
     }
 
     fn close(self) -> anyhow::Result<()> {
-        let Self { stage, committee, parts, checks, .. } = self;
+        let Self { stage, committee, checks, .. } = self;
         if stage.keeps() {
-            println!("\n{}", how_to_go_on(&stage, &committee, &parts)?);
+            println!("\n{}", how_to_go_on(&stage, &committee)?);
             stage.leave();
         } else {
             drop(stage);
@@ -288,13 +302,14 @@ fn rows(file: &SourceFile, figures: &Figures) -> Vec<[String; 3]> {
     ]
 }
 
-fn how_to_go_on(stage: &Stage, committee: &Committee, parts: &Parts) -> anyhow::Result<String> {
+fn how_to_go_on(stage: &Stage, committee: &Committee) -> anyhow::Result<String> {
     let floe = committee.binary().display();
     let ids: Vec<String> = stage.process_ids().values().map(ToString::to_string).collect();
     let mut lines = vec![
         "Everything goes on. To play:".to_owned(),
         format!("  . {}", committee.client_env().display()),
         format!("  {floe} status"),
+        format!("  {floe} committee status --dir {}", committee.directory().display()),
         format!("  {floe} get {BLOB} copy"),
         format!(
             "  gateway   https://{}, metrics http://{}/metrics",
@@ -303,17 +318,8 @@ fn how_to_go_on(stage: &Stage, committee: &Committee, parts: &Parts) -> anyhow::
         ),
     ];
     for node in Committee::nodes() {
-        let state = if parts.dead.contains(&node) {
-            let volume = committee.volume(&node);
-            let directory = volume.parent().unwrap_or(&volume).display();
-            format!("dead; start it with {floe} sidecar --dir {directory} &")
-        } else if node == parts.liar {
-            "lies".to_owned()
-        } else {
-            "serves".to_owned()
-        };
         lines.push(format!(
-            "  {node}    metrics http://{}/metrics, {state}",
+            "  {node}    metrics http://{}/metrics",
             committee.metrics_address(&node)?
         ));
     }

@@ -40,8 +40,12 @@ pub(crate) struct Committee {
 }
 
 impl Committee {
-    /// Draws addresses and makes the directory with `floe committee init`.
-    pub(crate) fn init(binary: &Path, directory: PathBuf) -> anyhow::Result<Self> {
+    /// Draws addresses and makes the directory with `floe committee init`, with further words.
+    pub(crate) fn init(
+        binary: &Path,
+        directory: PathBuf,
+        further: &[&str],
+    ) -> anyhow::Result<Self> {
         let mut committee = Self {
             binary: binary.to_owned(),
             directory,
@@ -53,6 +57,7 @@ impl Committee {
         command.args(["--nodes", &NODES.to_string(), "--shards", &SHARDS.to_string()]);
         command.args(["--first-address", &committee.first.to_string()]);
         command.args(["--listen", &committee.listen().to_string()]);
+        command.args(further);
         let output = command.output().context("start floe committee init")?;
         ensure!(
             output.status.success(),
@@ -149,6 +154,53 @@ impl Committee {
     /// Where a node keeps the first of its volumes.
     pub(crate) fn volume(&self, node: &str) -> PathBuf {
         self.directory.join("nodes").join(node).join("volume-0")
+    }
+
+    /// Where a node keeps the volume that it was started with last.
+    pub(crate) fn current_volume(&self, node: &str) -> anyhow::Result<PathBuf> {
+        let directory = self.directory.join("nodes").join(node);
+        let file = std::fs::read(directory.join("node.json"))
+            .with_context(|| format!("read node.json of {node}"))?;
+        let file: serde_json::Value = serde_json::from_slice(&file)?;
+        let incarnation = &file["incarnation"];
+        Ok(directory.join(format!("volume-{incarnation}")))
+    }
+
+    /// Where all of it is.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// What `floe committee status` tells.
+    pub(crate) fn chain(&self) -> anyhow::Result<serde_json::Value> {
+        let mut status = self.command(&["committee", "status", "--json", "--dir"]);
+        let output = status.arg(&self.directory).output().context("start floe committee status")?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(output.status.success(), "floe committee status failed: {}", said.trim());
+        serde_json::from_slice(&output.stdout).context("floe committee status printed no JSON")
+    }
+
+    /// Waits until a node serves.
+    pub(crate) fn wait_node_ready(&self, stage: &Stage, node: &str) -> anyhow::Result<()> {
+        wait_until_ready(stage, self.metrics_address(node)?)
+    }
+
+    /// Waits until a node says that its volume is an old copy.
+    pub(crate) fn wait_node_refuses(&self, stage: &Stage, node: &str) -> anyhow::Result<String> {
+        let begin = Instant::now();
+        let mut last = String::new();
+        while begin.elapsed() < READY_WITHIN {
+            stage.all_run()?;
+            match page(self.metrics_address(node)?, "/readyz") {
+                Err(error) if format!("{error:#}").contains("old copy") => {
+                    return Ok(format!("{error:#}"));
+                }
+                Err(error) => last = format!("{error:#}"),
+                Ok(_) => "it serves".clone_into(&mut last),
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        bail!("{node} does not refuse its volume: {last}")
     }
 
     /// The file to `source` before talking to the gateway.

@@ -2,35 +2,19 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use floe_api::Target;
-use floe_sidecar::{RepairJob, RepairJobError, RepairSummary, run_repair_job};
+use floe_sidecar::{RepairJobError, RepairSummary, run_repair_job};
 use serde_json::json;
 
 use crate::args::RepairArguments;
-use crate::committee_dir::{NodeFile, RepairFile, read_json, read_tls};
 use crate::exit::{Ended, Exit};
 use crate::{report, serving};
 
 /// Rebuilds what a node's unfilled shards lack, until it has nothing to give out any more.
 pub(crate) async fn run(arguments: RepairArguments) -> anyhow::Result<()> {
     let env = serving::env(0)?;
-    let (disk, dir) = (env.disk.as_ref(), &arguments.dir);
-    let file: RepairFile = read_json(disk, &dir.join("repair.json"))
-        .context("floe committee init makes the directory, as repair/ in the committee's")?;
-    let target = |node: NodeFile| Target {
-        node: node.node,
-        incarnation: node.incarnation,
-        address: node.listen.to_string(),
-    };
-    let job = RepairJob {
-        operator: file.operator,
-        tls: read_tls(disk, dir)?,
-        node: arguments.node.clone(),
-        nodes: file.nodes.into_iter().map(target).collect(),
-        bytes_per_second: arguments.max_bytes_per_second,
-        patience: Duration::from_secs(arguments.patience),
-    };
+    let mut job = serving::repair_job(&env, &arguments.dir, arguments.node.clone())?;
+    job.bytes_per_second = arguments.max_bytes_per_second;
+    job.patience = Duration::from_secs(arguments.patience);
     let begin = Instant::now();
     let summary = run_repair_job(&env, &job).await.map_err(|error| {
         let exit = match &error {

@@ -1,13 +1,17 @@
 //! `floe standalone`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::pin::pin;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use floe_env::Env;
-use floe_model::{Incarnation, NodeName};
-use floe_sidecar::Sidecar;
-use futures::FutureExt as _;
+use floe_model::{Incarnation, Member, NodeName};
+use floe_sidecar::{Sidecar, run_repair_job};
+use futures::future::LocalBoxFuture;
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt as _, StreamExt as _};
 
 use crate::args::StandaloneArguments;
 use crate::committee_dir::{self, CommitteeDir, init};
@@ -45,25 +49,35 @@ struct Fleet {
 }
 
 impl Fleet {
+    /// Starts all nodes. One that cannot start is away: only if none can, that is an error.
     async fn start_all(&mut self, dir: &CommitteeDir) -> anyhow::Result<()> {
+        let mut failed = None;
         for node in dir.nodes() {
-            let sidecar = serving::start_sidecar(&self.env, &dir.node_dir(&node.node)).await?;
-            self.nodes.insert(node.node, (node.incarnation, Some(sidecar)));
+            let started = serving::start_sidecar(&self.env, &dir.node_dir(&node.node)).await;
+            let sidecar = started.map_err(|error| failed.insert(error).to_string());
+            let sidecar = sidecar.inspect_err(|error| eprintln!("{error}")).ok();
+            self.nodes.insert(node.node, (node.incarnation, sidecar));
         }
-        Ok(())
+        let any_runs = self.nodes.values().any(|(_, sidecar)| sidecar.is_some());
+        if any_runs { Ok(()) } else { failed.map_or(Ok(()), Err) }
     }
 
-    /// Runs what is wanted, and replaces what is lost, for good.
+    /// Runs what is wanted, replaces what is lost, rebuilds what is unfilled, for good.
     async fn keep(&mut self, stewarding: &mut Stewarding) {
+        let mut jobs = RepairJobs::default();
+        let env = self.env.clone();
         loop {
-            if let Err(error) = self.go_on(stewarding).await {
-                eprintln!("{error:#}");
+            let dir = stewarding.dir().repair_dir();
+            match jobs.beside(self.go_on(stewarding)).await {
+                Ok(unfilled) => unfilled.into_iter().for_each(|it| jobs.start(&env, &dir, it)),
+                Err(error) => eprintln!("{error:#}"),
             }
-            self.env.clock.sleep(LOOK_EVERY).await;
+            jobs.beside(env.clock.sleep(LOOK_EVERY)).await;
         }
     }
 
-    async fn go_on(&mut self, stewarding: &mut Stewarding) -> anyhow::Result<()> {
+    /// One pass; the nodes that have shards to fill.
+    async fn go_on(&mut self, stewarding: &mut Stewarding) -> anyhow::Result<Vec<NodeName>> {
         let pass = stewarding.pass().await?;
         for (node, incarnation) in pass.to_replace() {
             eprintln!("the volume {incarnation} of {node} is lost; its next one takes its place");
@@ -84,7 +98,9 @@ impl Fleet {
                 self.nodes.insert(node.node, (node.incarnation, sidecar));
             }
         }
-        Ok(())
+        let Some((_, record)) = pass.record else { return Ok(Vec::new()) };
+        let fills = |it: &&Member| it.shards.iter().any(|shard| record.unfilled.contains(shard));
+        Ok(record.members.iter().filter(fills).map(|member| member.node.clone()).collect())
     }
 
     async fn stop(&mut self, node: &NodeName) {
@@ -96,6 +112,50 @@ impl Fleet {
     async fn shutdown(self) {
         let sidecars = self.nodes.into_values().filter_map(|(_, sidecar)| sidecar);
         futures::future::join_all(sidecars.map(Sidecar::shutdown)).await;
+    }
+}
+
+/// Whoever rebuilds for nodes, one job for each.
+#[derive(Default)]
+struct RepairJobs {
+    running: FuturesUnordered<LocalBoxFuture<'static, NodeName>>,
+    nodes: BTreeSet<NodeName>,
+}
+
+impl RepairJobs {
+    /// Starts a job for a node, unless one runs.
+    fn start(&mut self, env: &Env, dir: &Path, node: NodeName) {
+        if !self.nodes.insert(node.clone()) {
+            return;
+        }
+        let (env, job) = (env.clone(), serving::repair_job(env, dir, node.clone()));
+        self.running.push(Box::pin(async move {
+            match job {
+                Ok(job) => match run_repair_job(&env, &job).await {
+                    Ok(done) if done.slivers > 0 => {
+                        eprintln!("{node}: {} slivers were rebuilt", done.slivers);
+                    }
+                    Ok(_) => {}
+                    Err(error) => tracing::warn!(%node, %error, "not all was rebuilt"),
+                },
+                Err(error) => tracing::warn!(%node, %error, "nothing was rebuilt"),
+            }
+            node
+        }));
+    }
+
+    /// Does something while the jobs go on.
+    async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                Some(node) = self.running.next() => {
+                    self.nodes.remove(&node);
+                },
+            }
+        }
     }
 }
 

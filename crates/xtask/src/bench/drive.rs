@@ -46,7 +46,7 @@ impl<'a> Drive<'a> {
         binary: &std::path::Path,
         noise: &Noise,
     ) -> anyhow::Result<Self> {
-        let committee = Committee::init(binary, stage.directory().join("committee"))?;
+        let committee = Committee::init(binary, stage.directory().join("committee"), &[])?;
         committee.form(stage)?;
         let load = Load::on(&committee, noise.clone())?;
         load.run(WARM_UP)?;
