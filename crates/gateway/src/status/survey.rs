@@ -191,12 +191,16 @@ impl NodeStatus {
     }
 }
 
-/// Seconds until a node has restored what it lacks, at the rate of the last minute.
-const fn eta(report: &NodeReport) -> Option<u64> {
-    if report.slivers.owed <= report.slivers.held {
-        return None;
-    }
-    report.repair.queued_bytes.checked_div(report.repair.restored_bytes_per_second)
+/// Seconds until a node has what it lacks, at the rate of the last minute.
+fn eta(report: &NodeReport) -> Option<u64> {
+    let lacks = report.slivers.owed > report.slivers.held;
+    report.repair.eta_seconds.filter(|_| lacks)
+}
+
+/// Bytes that a node is to restore: what it repairs itself, or what jobs do for its unfilled shards.
+fn missing_bytes(report: &NodeReport) -> u64 {
+    let deficit = report.unfilled.iter().map(|it| it.owed_bytes.saturating_sub(it.held_bytes));
+    report.repair.queued_bytes.max(deficit.sum())
 }
 
 fn repair_words(node: &NodeStatus) -> String {
@@ -211,7 +215,7 @@ fn repair_words(node: &NodeStatus) -> String {
 fn repair(nodes: &[NodeStatus], reports: &[Result<NodeReport, String>]) -> Repair {
     let mut sum = Repair::default();
     for report in reports.iter().flatten() {
-        sum.bytes += report.repair.queued_bytes;
+        sum.bytes += missing_bytes(report);
         sum.bytes_per_second += report.repair.restored_bytes_per_second;
     }
     let lacking = || nodes.iter().filter(|node| node.missing() > 0);

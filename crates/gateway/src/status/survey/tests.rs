@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 
-use floe_api::report::{CapacityReport, EpochReport, RepairReport, Serving, SliverCounts};
+use floe_api::report::{
+    CapacityReport, EpochReport, RepairReport, Serving, SliverCounts, UnfilledReport,
+};
 use floe_model::keys::NodeKey;
 use floe_model::record::{NO_PARENT, Policy};
 use floe_model::{Geometry, Incarnation, VolumeId};
@@ -58,6 +60,7 @@ fn report(record: &EpochRecord, node: usize, missing: u64) -> NodeReport {
         repair: RepairReport {
             queued_bytes: missing * 1000,
             restored_bytes_per_second: if missing > 0 { 500 } else { 0 },
+            eta_seconds: (missing > 0).then_some(missing * 2),
             ..RepairReport::default()
         },
         unfilled: Vec::new(),
@@ -122,6 +125,18 @@ fn a_lost_volume_is_seen_until_it_is_whole() {
         Repair { slivers: 40, bytes: 40_000, bytes_per_second: 500, eta_seconds: Some(80) };
     assert_eq!(status.repair, repair);
     assert_eq!(status.blocked, Vec::<String>::new());
+
+    // What jobs restore is not in the node's own queue.
+    let mut leased = report(&record, 1, 40);
+    leased.repair.queued_bytes = 0;
+    leased.unfilled = vec![UnfilledReport {
+        shard: ShardIndex(1),
+        slivers: SliverCounts { owed: 50, held: 10 },
+        owed_bytes: 90_000,
+        held_bytes: 20_000,
+    }];
+    told[1] = Ok(leased);
+    assert_eq!(survey(&chain(record.clone()), &told).repair.bytes, 70_000);
 
     told[1] = Ok(report(&record, 1, 0));
     let status = survey(&chain(record.clone()), &told);
