@@ -41,13 +41,15 @@ pub(super) async fn lease(node: &Arc<Node>) -> Answer {
     if !blobs.is_empty() {
         node.metrics.lease_given();
     }
+    // What it has not read yet it does not know to lack.
+    let reading = !shards.is_empty() && !node.gate.standing().caught_up;
     ok(&Lease {
         lease,
         boot: leases.boot(),
         ttl_millis: leases.ttl_millis(),
         record: epoch.hash,
         shards,
-        others: others || blobs.len() < wanted,
+        others: others || reading || blobs.len() < wanted,
         blobs,
     })
 }
