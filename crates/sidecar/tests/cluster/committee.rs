@@ -299,7 +299,7 @@ pub(crate) fn blank(config: &Config) -> PathBuf {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the test copies real files from outside")]
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();

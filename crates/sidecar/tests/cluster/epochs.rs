@@ -15,7 +15,7 @@ use floe_plan::epoch::unfilled_after;
 use floe_sidecar::{Config, Limits, Sidecar};
 use futures::SinkExt as _;
 
-use crate::committee::{Cluster, any_port, operator_key};
+use crate::committee::{Cluster, any_port, copy, operator_key};
 use crate::content;
 
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -254,4 +254,71 @@ async fn a_node_that_missed_an_epoch_learns_it_from_its_peers() {
     let page = cluster.calls.epoch_page(&target, Some(EpochNumber(0))).await.unwrap();
     assert_eq!(page.value.links, cluster.chain.links[1..]);
     assert_eq!(cluster.calls.epoch(&target).await.unwrap().value, cluster.chain);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_of_a_volume_is_shown_its_own_seal() {
+    let mut cluster = Cluster::start(4, 4).await;
+    cluster.write("early", content(21, 1000)).await;
+    for node in 0..4 {
+        cluster.healed(node, 1).await;
+    }
+    cluster.stop(0).await;
+    let dir = cluster.nodes[0].config.volume_dir.clone();
+    let old = dir.with_extension("old");
+    copy(&dir, &old);
+    cluster.restart(0).await;
+    cluster.ready(0).await;
+    cluster.write("late", content(22, 1000)).await;
+    // Somebody has read what the copy does not have.
+    let head = cluster.report(0).await.feed_head.unwrap();
+    let read = async {
+        let me = cluster.nodes[0].name.clone();
+        while cluster.report(1).await.cursors.get(&me) < Some(&head) {
+            cluster.env.clock.sleep(Duration::from_millis(20)).await;
+        }
+    };
+    floe_env::timeout(&*cluster.env.clock, PATIENCE, Box::pin(read)).await.unwrap();
+    cluster.stop(0).await;
+    cluster.nodes[0].config.volume_dir = old;
+    cluster.restart(0).await;
+    let target = Target::from(&cluster.record.members[0]);
+    let reason = cluster.refusing(&target).await;
+    assert!(reason.contains("old copy"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_left_serves_nothing_until_it_is_named_again() {
+    let mut cluster = Cluster::start(5, 10).await;
+    let first = cluster.record.clone();
+    let gone = Target::from(&first.members[4]);
+    let child = |parent: &EpochRecord, change: &dyn Fn(&mut EpochRecord)| {
+        let mut record = parent.clone();
+        (record.number, record.parent) = (EpochNumber(parent.number.0 + 1), parent.hash());
+        change(&mut record);
+        record.unfilled = unfilled_after(parent, &record, &[]);
+        record
+    };
+    let leave = |record: &mut EpochRecord| {
+        let left = record.members.pop().unwrap();
+        for (member, shard) in record.members.iter_mut().zip(left.shards) {
+            member.shards.push(shard);
+            member.shards.sort();
+        }
+    };
+    let accepted = cluster.issue(child(&first, &leave)).await;
+    cluster.commit(&accepted).await;
+    assert_eq!(cluster.record.members.len(), 4);
+    let reason = cluster.refusing(&gone).await;
+    assert!(reason.contains("does not name node node-4"), "{reason}");
+    cluster.stop(4).await;
+    cluster.restart(4).await;
+    assert_eq!(cluster.refusing(&gone).await, reason);
+    let refused = cluster.calls.report(&gone).await.unwrap_err();
+    assert_eq!(refused.refusal().unwrap().code, ErrorCode::NotServing);
+    let back = |record: &mut EpochRecord| record.members.clone_from(&first.members);
+    let accepted = cluster.issue(child(&cluster.record, &back)).await;
+    cluster.commit(&accepted).await;
+    cluster.ready(4).await;
+    assert_eq!(cluster.report(4).await.epoch.unwrap().number, EpochNumber(2));
 }
