@@ -1,5 +1,6 @@
 //! Which blob a name stands for: a pure decision over what nodes answered.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use floe_model::{
@@ -124,7 +125,7 @@ fn newest_first(answers: &BTreeMap<usize, NameAnswer>) -> Vec<Candidate<'_>> {
         }
     }
     let mut candidates: Vec<_> = candidates.into_values().collect();
-    candidates.sort_by(|one, other| claim_order(other.newest).cmp(&claim_order(one.newest)));
+    candidates.sort_by_key(|candidate| Reverse(claim_order(candidate.newest)));
     candidates
 }
 

@@ -66,14 +66,13 @@ fn facts(state: &State, key: BlobKey, signals: &Signals, window: &Window) -> Exp
         ..ExpiryFacts::default()
     };
     let mut had_certificate = false;
-    for blob in live.iter() {
-        for (_, claim) in state.claims_of_blob(blob) {
-            match &claim.certified {
-                Some((certified, _)) => had_certificate |= certified.body.blob == *blob,
-                None => {
-                    let confirmed = claim.confirmed.filter(|confirmed| confirmed.blob == *blob);
-                    facts.confirmed = facts.confirmed.max(confirmed.map(|it| it.at));
-                }
+    if let Some(blob) = live {
+        for (_, claim) in state.claims_of_blob(&blob) {
+            if let Some((certified, _)) = &claim.certified {
+                had_certificate |= certified.body.blob == blob;
+            } else {
+                let confirmed = claim.confirmed.filter(|confirmed| confirmed.blob == blob);
+                facts.confirmed = facts.confirmed.max(confirmed.map(|it| it.at));
             }
         }
     }
@@ -162,7 +161,7 @@ async fn forget_names(
                 let moment = (now, &window);
                 let gone = over_of_name(state, &name, &looking, (moment, retention_millis));
                 let counts = (gone.claims.len(), gone.releases.len());
-                Ok((entries(state, &name, gone), counts))
+                Ok((entries(state, &name, &gone), counts))
             })
             .await?;
         outcome.claims += claims;
@@ -197,7 +196,7 @@ fn over_of_name(
 
 /// Claims first: none is ever without its release. With a release also leaves what is known of its
 /// claim id, should that never have been certified.
-fn entries(state: &State, (uid, name): &(NamespaceUid, BlobName), gone: Forget) -> Vec<Entry> {
+fn entries(state: &State, (uid, name): &(NamespaceUid, BlobName), gone: &Forget) -> Vec<Entry> {
     let uncertified =
         |claim: &&ClaimId| state.claim(claim).is_some_and(|known| known.certified.is_none());
     let unfinished = gone.releases.iter().filter(uncertified);
