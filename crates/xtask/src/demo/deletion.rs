@@ -56,7 +56,8 @@ impl Show {
         fs::rename(copy, &volume).with_context(|| format!("write {}", volume.display()))?;
         self.committee.start_node(&self.stage, node)?;
         let reason = self.committee.wait_node_refuses(&self.stage, node)?;
-        self.checks.check(reason.contains("old copy"), &format!("{node} refuses its old copy"));
+        let claim = format!("{node} refuses its old copy; it is kept aside, as every lost volume");
+        self.checks.check(reason.contains("old copy"), &claim);
         self.stage.kill(node)?;
         self.replace(node)?;
         self.wait_chain("the next incarnation of the old copy is committed", |chain| {
