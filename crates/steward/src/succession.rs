@@ -273,7 +273,7 @@ impl Steward {
         let targets = targets(&signed.record, wanted, behind);
         for (node, answer) in push(&self.client, &targets, &self.chain(&newest)).await {
             if let Err(reason) = answer {
-                tracing::warn!(%node, reason, "a node did not take the newest epoch record");
+                tracing::debug!(%node, reason, "a node did not take the newest epoch record");
             }
         }
     }

@@ -71,6 +71,7 @@ fn shown(moves: &[Move]) -> String {
 
 #[test]
 fn moves_are_few_and_go_where_there_is_least() {
+    type Change<'a> = &'a dyn Fn(&mut Vec<Place>);
     let ten = Geometry::of_shards(10).unwrap();
     let seven = || {
         vec![
@@ -83,12 +84,12 @@ fn moves_are_few_and_go_where_there_is_least() {
             place("g", 1, &[6]),
         ]
     };
-    let with = |change: &dyn Fn(&mut Vec<Place>)| {
+    let with = |change: Change<'_>| {
         let mut places = seven();
         change(&mut places);
         rebalance(ten, &places).map(|moves| shown(&moves)).map_err(|error| error.to_string())
     };
-    let table: [(&str, &dyn Fn(&mut Vec<Place>), &str); 7] = [
+    let table: [(&str, Change<'_>, &str); 7] = [
         ("as even as can be", &|_| {}, ""),
         ("an eighth", &|it| it.push(place("h", 1, &[])), "7 a>h"),
         (
