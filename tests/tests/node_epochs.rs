@@ -83,7 +83,7 @@ impl Stage {
         nodes.map(|it| (it["node"].as_str().unwrap().to_owned(), numbers(&it["shards"]))).collect()
     }
 
-    fn node_of(&self, chain: &Value, node: usize) -> Value {
+    fn node_of(chain: &Value, node: usize) -> Value {
         let name = format!("node-{node}");
         let nodes = chain["nodes"].as_array().unwrap();
         nodes.iter().find(|it| it["node"] == name.as_str()).cloned().unwrap_or(Value::Null)
@@ -172,7 +172,7 @@ fn a_lost_disk_is_replaced_repaired_and_whole() {
         chain["nodes"][2]["incarnation"] == 1
     });
     assert_eq!(chain["epoch"], 1);
-    assert_eq!(chain["unfilled"], stage.node_of(&chain, 2)["shards"]);
+    assert_eq!(chain["unfilled"], Stage::node_of(&chain, 2)["shards"]);
     // Under the new record, before its shards are whole.
     stage.write(600_000);
     stage.read_all();
@@ -255,7 +255,7 @@ fn an_eighth_node_gets_the_least_and_a_node_that_leaves_gives_all() {
         .collect();
     // Ten shards on eight nodes: the new one gets one, and nothing else moves.
     assert_eq!((moved.len(), after["node-7"].len()), (1, 1), "{before:?} {after:?}");
-    let bytes = stage.node_of(&chain, 7)["bytesHeld"].as_u64().unwrap();
+    let bytes = Stage::node_of(&chain, 7)["bytesHeld"].as_u64().unwrap();
     println!("joined: {} shard moved, {bytes} bytes; least possible: 1", moved.len());
     stage.all_is_well();
 
@@ -292,7 +292,7 @@ fn a_steward_that_is_killed_all_the_time_gets_there() {
             stage.committee.kill(&["steward"]);
             killed += 1;
             let chain = stage.committee.chain();
-            let now = stage.node_of(&chain, node);
+            let now = Stage::node_of(&chain, node);
             if now["incarnation"] == wanted {
                 if numbers(&chain["unfilled"]).is_empty() {
                     break;
