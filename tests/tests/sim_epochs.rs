@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use floe_model::{EpochTree, NodeName, RecordHash};
 use floe_tests::sim_committee::workload::{self, Contents};
-use floe_tests::sim_committee::{ByHand, Setup, World, for_seeds, inspect, run, upheaval};
+use floe_tests::sim_committee::{ByHand, Setup, World, for_seeds, inspect, nemesis, run, upheaval};
 use tokio::sync::watch;
 
 /// How long harm is done.
@@ -46,9 +46,17 @@ async fn play(world: Arc<World>) {
         tokio::time::sleep(HARM).await;
         stop.send_replace(true);
     };
-    let (books, (), ()) = tokio::join!(
+    // Every second seed has all the other harm as well.
+    let all = world.setup().seed % 2 == 1;
+    let nemesis = async {
+        if all {
+            nemesis::rage(&world, &hand, stopped.clone()).await;
+        }
+    };
+    let (books, (), (), ()) = tokio::join!(
         workload::work(&world, &hand, &contents, &stopped),
         upheaval::rage(&world, &hand, stopped.clone()),
+        nemesis,
         clock,
     );
     settle(&world, &hand).await;

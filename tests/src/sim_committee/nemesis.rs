@@ -10,7 +10,7 @@ use futures::future::LocalBoxFuture;
 use futures::stream::FuturesUnordered;
 use tokio::sync::watch;
 
-use super::{ByHand, Lie, World, inspect};
+use super::{ByHand, Lie, World, inspect, upheaval};
 
 /// How long streams may hang after a link that lost messages works again: as long as their
 /// longest timeout, for no segment is ever sent again.
@@ -140,8 +140,17 @@ async fn inflict(world: &Arc<World>, hand: &ByHand, harm: Harm, stop: watch::Rec
                     lie.take_back(world);
                 }
             }
+            sound(world, hand, &node).await;
             world.atlas().give_back(node.as_str());
         }
+    }
+}
+
+/// Where stewards look on, whoever was away for long may have been given up: it is faulty until its
+/// new volume is whole.
+async fn sound(world: &World, hand: &ByHand, node: &floe_model::NodeName) {
+    if !world.stewards().is_empty() {
+        upheaval::whole(world, hand, node).await;
     }
 }
 
@@ -167,6 +176,7 @@ async fn blackout(world: &World, hand: &ByHand, time: Duration, stop: &watch::Re
     }
     for node in &lost {
         world.serving(&hand.nodes, node).await;
+        sound(world, hand, node).await;
         world.atlas().give_back(node.as_str());
     }
 }
