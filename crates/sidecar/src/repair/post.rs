@@ -2,6 +2,7 @@
 //! many small slivers do not cost a round trip each.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tokio::sync::Semaphore;
 use crate::node::Received;
 
 /// Requests with batches that are on their way to one peer.
-const BATCHES_PER_PEER: usize = 3;
+const BATCHES_PER_PEER: usize = 2;
 /// Bytes of answers that one batch asks for.
 const BATCH_BYTES: usize = 1 << 20;
 /// An answer above this comes alone.
@@ -32,16 +33,25 @@ type Sending = Shared<BoxFuture<'static, Answers>>;
 /// Calls that go together; `None` once they are on their way.
 type Waiting = Arc<Mutex<Option<(Vec<Part>, usize)>>>;
 
+/// What batches to one peer share.
+struct Peer {
+    target: Target,
+    permits: Semaphore,
+    /// How often it was silent: who waited behind a question that was not answered waits no longer.
+    silences: AtomicU64,
+}
+
 /// What goes to one peer.
 struct Line {
-    permits: Arc<Semaphore>,
+    peer: Arc<Peer>,
     /// The batch that is being gathered; gone when nobody waits for it any more.
     open: Option<(Waiting, WeakShared<BoxFuture<'static, Answers>>)>,
 }
 
-impl Default for Line {
-    fn default() -> Self {
-        Self { permits: Arc::new(Semaphore::new(BATCHES_PER_PEER)), open: None }
+impl Line {
+    fn new(target: Target) -> Self {
+        let (permits, silences) = (Semaphore::new(BATCHES_PER_PEER), AtomicU64::new(0));
+        Self { peer: Arc::new(Peer { target, permits, silences }), open: None }
     }
 }
 
@@ -124,7 +134,7 @@ impl Post {
     /// The batch that the call goes with, and its place there.
     fn join(&self, target: &Target, part: Part, bytes: usize) -> (Sending, usize) {
         let mut lines = lock(&self.lines);
-        let line = lines.entry(target.clone()).or_default();
+        let line = lines.entry(target.clone()).or_insert_with(|| Line::new(target.clone()));
         if let Some((waiting, sending)) = &line.open
             && let Some(sending) = sending.upgrade()
             && let Some((parts, sum)) = &mut *lock(waiting)
@@ -136,8 +146,7 @@ impl Post {
             return (sending, parts.len() - 1);
         }
         let waiting: Waiting = Arc::new(Mutex::new(Some((vec![part], bytes))));
-        let (client, permits) = (self.client.clone(), Arc::clone(&line.permits));
-        let send = send(client, target.clone(), permits, Arc::clone(&waiting));
+        let send = send(self.client.clone(), Arc::clone(&line.peer), Arc::clone(&waiting));
         let sending = send.boxed().shared();
         line.open = sending.downgrade().map(|sending| (waiting, sending));
         (sending, 0)
@@ -145,15 +154,18 @@ impl Post {
 }
 
 /// Whoever waits for the batch drives it; if nobody does any more, it ends.
-async fn send(
-    client: NodeClient,
-    target: Target,
-    permits: Arc<Semaphore>,
-    waiting: Waiting,
-) -> Answers {
+async fn send(client: NodeClient, peer: Arc<Peer>, waiting: Waiting) -> Answers {
+    let silences = peer.silences.load(Ordering::Acquire);
     // An error means that the semaphore is closed, which nobody does.
-    let _permit = permits.acquire().await;
+    let _permit = peer.permits.acquire().await;
     let (parts, _) = lock(&waiting).take().unwrap_or_default();
-    let answer = client.batch(&target, &Batch { parts }).await?;
-    Ok(Arc::new(answer.value.answers))
+    if peer.silences.load(Ordering::Acquire) != silences {
+        let reason = "it did not answer what was asked before".to_owned();
+        return Err(CallError::Unreachable { target: peer.target.to_string(), reason });
+    }
+    let answer = client.batch(&peer.target, &Batch { parts }).await;
+    if matches!(answer, Err(CallError::Unreachable { .. } | CallError::Timeout { .. })) {
+        peer.silences.fetch_add(1, Ordering::AcqRel);
+    }
+    Ok(Arc::new(answer?.value.answers))
 }
