@@ -14,9 +14,11 @@ use floe_api::{
 };
 use http::{HeaderValue, Response};
 use http_body::Body as _;
+use tokio::sync::oneshot;
 
 use crate::node::Node;
 use crate::routes;
+use crate::throttle::Reserved;
 
 /// Answers up to here take no room: there are no more of them than connections.
 const SMALL_ANSWER_BYTES: usize = 16 * 1024;
@@ -99,15 +101,40 @@ async fn answer(node: &Arc<Node>, spec: &RouteSpec, request: Request) -> routes:
     if bytes > spec.request_cap_bytes {
         return Err(ApiError::body_too_large(spec.request_cap_bytes));
     }
-    let _reserved = if bytes > 0 { Some(node.reserve(peer.role, bytes)?) } else { None };
+    let reserved = if bytes > 0 { Some(node.reserve(peer.role, bytes)?) } else { None };
     let body = floe_api::body::read_capped(request.into_body(), spec.request_cap_bytes).await?;
     node.metrics.body_read(spec.name, body.len());
-    let response = routes::answer(node, &peer, call, body).await?;
+    let role = peer.role;
+    let response = if spec.method == http::Method::GET {
+        routes::answer(node, &peer, call, body).await?
+    } else {
+        to_its_end(node, (peer, reserved), call, body).await?
+    };
     if response.body().len() <= SMALL_ANSWER_BYTES {
         return Ok(response);
     }
-    let room = node.reserve(peer.role, response.body().len())?;
+    let room = node.reserve(role, response.body().len())?;
     Ok(response.map(|bytes| room.keep_with(bytes)))
+}
+
+/// Answers what changes something, whether the one who asks still waits or not: what was recorded has
+/// consequences (files to remove, slivers to rebuild) that nobody else would see to.
+async fn to_its_end(
+    node: &Arc<Node>,
+    (peer, reserved): (Peer, Option<Reserved>),
+    call: Call,
+    body: Bytes,
+) -> routes::Answer {
+    let (said, answer) = oneshot::channel();
+    let on_node = Arc::clone(node);
+    let work = async move {
+        let answer = routes::answer(&on_node, &peer, call, body).await;
+        drop(reserved);
+        // Whoever asked may be gone.
+        let _ = said.send(answer);
+    };
+    node.env.spawn.spawn("answer", Box::pin(work)).detach();
+    answer.await.unwrap_or_else(|_| Err(ApiError::internal("the request was not carried out")))
 }
 
 /// Who asks, if that one may and the node serves the route now.
