@@ -1,20 +1,22 @@
 //! The typed client: one method per route.
 
+mod epochs;
+mod repair;
+
 use bytes::Bytes;
 use floe_env::Env;
 use floe_model::catalog::Bucket;
 use floe_model::{
-    Acceptance, Axis, BlobId, BlobName, BootId, ClaimId, EpochNumber, ExtentIndex, FeedPosition,
-    LeaseId, NamespaceUid, NodeName, PairIndex, SignedPermit, SignedRelease, UploadId,
+    Axis, BlobId, BlobName, ClaimId, ExtentIndex, FeedPosition, NamespaceUid, NodeName, PairIndex,
+    SignedPermit, SignedRelease, UploadId,
 };
 use http::{Request, header};
 
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::messages::{
-    Batch, BatchAnswer, CertificateAnswer, CertifiedClaim, Chain, ChainLink, Changes, Closing,
-    CursorAnswer, Decode, Digests, EPOCH_HEADER, Encode, EpochHint, Extent, Finish, FinishAnswer,
-    Holdings, Lease, LeaseProgress, LeaseState, Manifest, Metadata, Received, ReleaseAnswer,
-    Sliver, Statements, Symbols, SymbolsWanted,
+    CertificateAnswer, CertifiedClaim, Changes, Closing, CursorAnswer, Decode, Digests,
+    EPOCH_HEADER, Encode, EpochHint, Extent, Finish, FinishAnswer, Holdings, Manifest, Metadata,
+    Received, ReleaseAnswer, Sliver, Statements, Symbols, SymbolsWanted,
 };
 use crate::pieces::Pieces;
 use crate::report::{IdentityReport, NodeReport};
@@ -22,9 +24,6 @@ use crate::role::Peer;
 use crate::route::call::{Call, Span};
 use crate::tls::{TlsError, TlsIdentity};
 use crate::transport::{Received as Response, Target, Transport, TransportError, TransportLimits};
-
-/// Bytes that a chain read from one node may have.
-pub const LARGEST_CHAIN_BYTES: usize = 64 << 20;
 
 /// A call that gave no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -109,60 +108,6 @@ impl NodeClient {
     /// [`Route::Report`](crate::route::Route::Report).
     pub async fn report(&self, target: &Target) -> Result<Answer<NodeReport>, CallError> {
         self.get(target, Call::Report).await
-    }
-
-    /// [`Route::Epoch`](crate::route::Route::Epoch), page by page: the chain of the record that the
-    /// node accepted last, from record 0 on, up to [`LARGEST_CHAIN_BYTES`].
-    pub async fn epoch(&self, target: &Target) -> Result<Answer<Chain>, CallError> {
-        let mut answer = self.epoch_page(target, None).await?;
-        let mut bytes: usize = answer.value.links.iter().map(ChainLink::bytes).sum();
-        while let Some(last) = answer.value.links.last().map(|link| &link.record.record) {
-            if answer.epoch.is_some_and(|tip| tip.number <= last.number) {
-                break;
-            }
-            let last = last.number;
-            let page = self.epoch_page(target, Some(last)).await?;
-            let rises = page.value.links.first().is_some_and(|it| it.record.record.number > last);
-            bytes += page.value.links.iter().map(ChainLink::bytes).sum::<usize>();
-            if !rises || bytes > LARGEST_CHAIN_BYTES {
-                break;
-            }
-            answer.value.links.extend(page.value.links);
-            answer.epoch = page.epoch;
-        }
-        Ok(answer)
-    }
-
-    /// [`Route::Epoch`](crate::route::Route::Epoch): the page of that chain behind a number. The last
-    /// one ends with the record of the answer's hint.
-    pub async fn epoch_page(
-        &self,
-        target: &Target,
-        after: Option<EpochNumber>,
-    ) -> Result<Answer<Chain>, CallError> {
-        self.get(target, Call::Epoch { after }).await
-    }
-
-    /// [`Route::PushEpoch`](crate::route::Route::PushEpoch), page by page. Answers with the node's
-    /// acceptance of the record that it has accepted by then, which may be one further on.
-    pub async fn push_epoch(
-        &self,
-        target: &Target,
-        chain: &Chain,
-    ) -> Result<Answer<Acceptance>, CallError> {
-        let mut pages = chain.pages();
-        let mut page = pages.next().unwrap_or_default();
-        for next in pages {
-            match self.send::<_, Acceptance>(target, Call::PushEpoch, &page).await {
-                Ok(_) => {}
-                // It keeps what leads to a committed record, and may accept what follows.
-                Err(error) if error.refusal().is_some_and(|it| it.code == ErrorCode::NeedEpoch) => {
-                }
-                Err(error) => return Err(error),
-            }
-            page = next;
-        }
-        self.send(target, Call::PushEpoch, &page).await
     }
 
     /// [`Route::OpenUpload`](crate::route::Route::OpenUpload).
@@ -381,57 +326,6 @@ impl NodeClient {
         after: Option<ClaimId>,
     ) -> Result<Answer<Statements>, CallError> {
         self.get(target, Call::Bucket { bucket, after }).await
-    }
-
-    /// [`Route::Batch`](crate::route::Route::Batch). There are as many answers as calls.
-    pub async fn batch(
-        &self,
-        target: &Target,
-        batch: &Batch,
-    ) -> Result<Answer<BatchAnswer>, CallError> {
-        let route = Call::Batch.spec().name;
-        let answer: Answer<BatchAnswer> = self.send(target, Call::Batch, batch).await?;
-        let (calls, answers) = (batch.parts.len(), answer.value.answers.len());
-        if answers == calls {
-            return Ok(answer);
-        }
-        let reason = format!("{answers} answers to {calls} calls");
-        Err(CallError::Protocol { target: target.to_string(), route, reason })
-    }
-
-    /// [`Route::Lease`](crate::route::Route::Lease).
-    pub async fn lease(&self, target: &Target) -> Result<Answer<Lease>, CallError> {
-        self.get(target, Call::Lease).await
-    }
-
-    /// [`Route::RenewLease`](crate::route::Route::RenewLease).
-    pub async fn renew_lease(
-        &self,
-        target: &Target,
-        (lease, boot): (LeaseId, BootId),
-        progress: &LeaseProgress,
-    ) -> Result<Answer<LeaseState>, CallError> {
-        self.send(target, Call::RenewLease { lease, boot }, progress).await
-    }
-
-    /// [`Route::EndLease`](crate::route::Route::EndLease).
-    pub async fn end_lease(
-        &self,
-        target: &Target,
-        (lease, boot): (LeaseId, BootId),
-    ) -> Result<Answer<()>, CallError> {
-        self.get(target, Call::EndLease { lease, boot }).await
-    }
-
-    /// [`Route::PutRepaired`](crate::route::Route::PutRepaired).
-    pub async fn put_repaired<B: AsRef<[u8]>>(
-        &self,
-        target: &Target,
-        (lease, boot): (LeaseId, BootId),
-        (blob, extent): (BlobId, ExtentIndex),
-        content: &Extent<B>,
-    ) -> Result<Answer<()>, CallError> {
-        self.send(target, Call::PutRepaired { lease, boot, blob, extent }, content).await
     }
 
     async fn get<T: Decode>(&self, target: &Target, call: Call) -> Result<Answer<T>, CallError> {
