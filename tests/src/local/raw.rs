@@ -41,6 +41,7 @@ pub fn path(spec: &RouteSpec) -> String {
         ("{namespace_uid}", "00000000-0000-0000-0000-000000000001"),
         ("{name}", "a"),
         ("{blob}", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+        ("{lease}", "00000000-0000-0000-0000-000000000001"),
         ("{axis}", "primary"),
         ("{pair}", "0"),
         ("{node}", "node-0"),
