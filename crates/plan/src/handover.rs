@@ -60,6 +60,24 @@ pub enum Unfinished {
     Slivers(u64),
 }
 
+/// The number of the record since which the shard is this volume's, as the last of `since_filled` has
+/// it: what a peer's feed showed while the peer had accepted a lower one does not count. This volume
+/// may have owned the shard before, lost it to another, and got it back: what was promised meanwhile
+/// stands behind what was read then. Numbers that a node accepts rise, so a peer that accepted this one
+/// or a higher one never goes back behind it.
+pub fn owner_since(
+    me: &Volume,
+    shard: ShardIndex,
+    since_filled: &[&EpochRecord],
+) -> Option<EpochNumber> {
+    let gives = |record: &&&EpochRecord| {
+        let owner = record.owner(shard).and_then(|at| record.members.get(at));
+        owner.is_some_and(|it| (&it.node, it.incarnation) == (&me.0, me.1))
+    };
+    let since = since_filled.iter().rev().take_while(gives).last();
+    since.map(|record| record.number)
+}
+
 /// Whether the catalogs were read that a new owner must have read: of nodes worth n-f shards of the
 /// record in which the shard was filled last, and of every record since, so that one of them knows
 /// whatever was acknowledged before it accepted the new owner. Where a record names this very volume
@@ -195,6 +213,32 @@ mod tests {
         let read = volumes(&[("b", 0), ("d", 0)]);
         let few = Unfinished::Catalogs { over: EpochNumber(2), have: 2, need: 3 };
         assert_eq!(whole(&facts(&me, 3, &since, &read)), Err(few));
+    }
+
+    #[test]
+    fn what_was_read_before_a_shard_left_and_came_back_does_not_count() {
+        // d has shard 3 in record 0, a in 1 and 2, where it is filled and written; in 3 d has it again.
+        let (first, d) = (four(), (node("d"), Incarnation(0)));
+        let away = moved(&first);
+        let child = |parent: &EpochRecord| {
+            let (number, hash) = (EpochNumber(parent.number.0 + 1), parent.hash());
+            EpochRecord { number, parent: hash, ..parent.clone() }
+        };
+        let filled = EpochRecord { unfilled: Vec::new(), ..child(&away) };
+        let mut back = child(&filled);
+        back.members.clone_from(&first.members);
+        back.unfilled = vec![ShardIndex(3)];
+        let later = child(&back);
+        let since = |records: &[&EpochRecord]| {
+            owner_since(&d, ShardIndex(3), records).map(|number| number.0)
+        };
+        assert_eq!(since(&[&filled, &back]), Some(3));
+        assert_eq!(since(&[&filled, &back, &later]), Some(3));
+        // It comes back before a has filled it.
+        let mut undone = child(&away);
+        undone.members.clone_from(&first.members);
+        assert_eq!(since(&[&first, &away, &undone]), Some(2));
+        assert_eq!(since(&[&first, &away]), None);
     }
 
     #[test]

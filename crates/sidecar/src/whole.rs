@@ -9,7 +9,7 @@ use floe_api::Target;
 use floe_api::report::WholeReport;
 use floe_env::{BoxFuture, Work};
 use floe_model::{EpochRecord, RecordHash, ShardIndex, Timestamp, Whole};
-use floe_plan::handover::{Unfinished, Volume, WholeFacts, catalogs_read, whole};
+use floe_plan::handover::{Unfinished, Volume, WholeFacts, catalogs_read, owner_since, whole};
 use floe_store::{State, Window};
 
 use crate::node::{Epoch, Node};
@@ -141,9 +141,13 @@ fn decide(
         let owner = record.owner(shard).and_then(|position| record.members.get(position));
         owner.is_some_and(|owner| (&owner.node, owner.incarnation) == (&me.0, me.1))
     };
-    let named = |hash: &RecordHash| state.record(hash).is_some_and(|it| gives(&it.record));
     let since = state.epochs().since_filled(&epoch.hash, shard);
     let since: Vec<&EpochRecord> = since.into_iter().map(|signed| &signed.record).collect();
+    let owned_from = owner_since(&me, shard, &since).ok_or(Unfinished::NotMine)?;
+    let named = |hash: &RecordHash| {
+        let record = state.record(hash).map(|signed| &signed.record);
+        record.is_some_and(|record| record.number >= owned_from && gives(record))
+    };
     let facts = WholeFacts {
         standing: node.gate.standing(),
         me: &me,
