@@ -153,6 +153,8 @@ pub(crate) struct Signals {
     pub(crate) ageing: Ageing,
     /// A chain of epoch records is being fetched.
     pub(crate) fetching: AtomicBool,
+    /// Held by who announces an epoch record.
+    pub(crate) announcing: tokio::sync::Mutex<()>,
     started: Timestamp,
 }
 
@@ -164,6 +166,7 @@ impl Signals {
             rumours: Rumours::default(),
             ageing: Ageing::default(),
             fetching: AtomicBool::new(false),
+            announcing: tokio::sync::Mutex::default(),
             feed: FeedEnd::default(),
             epoch: watch::Sender::new(None),
             failed: watch::Sender::new(None),
@@ -237,6 +240,7 @@ impl Node {
     /// What is released is owed for so long.
     pub(crate) fn window(&self, epoch: &Epoch) -> Window {
         Window {
+            now: self.now(),
             ran_millis: self.signals.running.millis(self.monotonic()),
             undelete_millis: epoch.record.policy.undelete_window_millis,
         }

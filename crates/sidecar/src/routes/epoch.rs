@@ -74,7 +74,6 @@ pub(crate) async fn take(node: &Arc<Node>, chain: Chain) -> Result<(), ApiError>
         let taken = taken.map_err(|violation| refused(node, &violation))?;
         let verdict = taken.verdict.clone();
         if record(node, accepted, taken).await? {
-            node.sync().await?;
             announce(node).await?;
             return verdict.map(drop).map_err(|violation| refused(node, &violation));
         }
@@ -109,14 +108,20 @@ async fn record(node: &Node, accepted: Option<RecordHash>, taken: Taken) -> Resu
     .await
 }
 
-/// Tells everybody here which record is accepted, and opens or shuts what that opens or shuts.
+/// Makes the record that is accepted durable and tells everybody here of it, and opens or shuts what
+/// that opens or shuts. One after the other, each as it is then: what is signed, and what the change
+/// feed names, is the announced record. Were it looked at after the sync, another one, accepted in
+/// between, would be announced that a crash may still take back; and an older one could be announced
+/// last, under which nothing is decided any more.
 pub(crate) async fn announce(node: &Arc<Node>) -> Result<(), ApiError> {
+    let _one_at_a_time = node.signals.announcing.lock().await;
     let me = node.me.clone();
     let look = move |state: &State| {
         let caught_up = state.caught_up() || is_of_genesis(&me, state);
         (view_of(&me, state), caught_up)
     };
     let (view, caught_up) = node.read(look).await?;
+    node.sync().await?;
     let view = match view {
         Ok(view) => view,
         Err(violation) => {
