@@ -79,6 +79,20 @@ pub(crate) fn keep(state: &State, checked: &Checked) -> Result<Vec<Entry>, ApiEr
     })
 }
 
+/// Whether a certificate may enter the catalogs here: only where it counts. One whose signers were
+/// replaced meanwhile may certify what nobody can read any more; stored, it would be owed for ever and
+/// keep shards unfilled. What a peer's feed shows has entered them elsewhere, and is taken over.
+fn enters(state: &State, checked: &Checked) -> Result<(), ApiError> {
+    let CertifiedClaim { claim, certificate } = &checked.certified;
+    let known = state.claim(&claim.body.claim).is_some_and(|known| known.certified.is_some());
+    let accepted = &checked.epoch.record;
+    if known || custody::certificate_counts(accepted, &checked.under, certificate) {
+        return Ok(());
+    }
+    let (accepted, named) = (accepted.number, certificate.record);
+    Err(refused(custody::Refusal::NeedEpoch { accepted, named }))
+}
+
 /// Answers [`floe_api::Route::PutCertificate`].
 pub(super) async fn put_certificate(
     node: &Arc<Node>,
@@ -95,6 +109,7 @@ pub(super) async fn put_certificate(
     let epoch = Arc::clone(&checked.epoch);
     let (acknowledgement, missing) = node
         .transact_in(&epoch, move |state| {
+            enters(state, &checked)?;
             let mut entries = keep(state, &checked)?;
             let CertifiedClaim { claim, certificate } = &checked.certified;
             let mut closed = facts::closed(state, &claim.body);

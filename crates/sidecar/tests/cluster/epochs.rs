@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use floe_api::messages::ChainLink;
+use floe_api::messages::{CertifiedClaim, ChainLink};
 use floe_api::report::ServingState;
 use floe_api::{ErrorCode, Target};
 use floe_model::{
-    Acceptance, CommitProof, EpochNumber, EpochRecord, EpochTree, Permit, SignedPermit,
-    SignedRecord, Timestamp, UploadId,
+    Acceptance, Certificate, CommitProof, Confirmation, EpochNumber, EpochRecord, EpochTree,
+    Permit, SignedPermit, SignedRecord, Timestamp, UploadId,
 };
 use floe_plan::epoch::unfilled_after;
 use floe_sidecar::{Config, Limits, Sidecar};
@@ -321,4 +321,29 @@ async fn a_node_that_left_serves_nothing_until_it_is_named_again() {
     cluster.commit(&accepted).await;
     cluster.ready(4).await;
     assert_eq!(cluster.report(4).await.epoch.unwrap().number, EpochNumber(2));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_counts_no_more_does_not_enter_the_catalogs() {
+    let mut cluster = Cluster::start(4, 4).await;
+    let written = cluster.write("first", content(23, 1000)).await;
+    let claim = cluster.claim_like(&written, "second");
+    let mut votes = Vec::new();
+    for (at, member) in cluster.record.members[..3].iter().enumerate() {
+        let said = cluster.confirmed_by(&Target::from(member), &written, &claim).await;
+        votes.push((at, said.signature));
+    }
+    let confirmation = Confirmation::of(&claim.body, cluster.record.geometry);
+    let certificate = Certificate::gather(confirmation, &cluster.record, votes).unwrap();
+    // One of its three signers is replaced before anyone has heard of it.
+    cluster.replace(0, Limits::default()).await;
+    let (uid, name) = (claim.body.namespace_uid, claim.body.name.clone());
+    let certified = CertifiedClaim { claim, certificate };
+    for member in 1..4 {
+        let target = Target::from(&cluster.record.members[member]);
+        let refused = cluster.calls.put_certificate(&target, &certified).await.unwrap_err();
+        assert_eq!(refused.refusal().unwrap().code, ErrorCode::NeedEpoch);
+        let known = cluster.calls.resolve_released(&target, uid, name.clone()).await.unwrap();
+        assert_eq!(known.value.items, [], "node {member}");
+    }
 }
