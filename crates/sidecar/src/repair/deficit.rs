@@ -111,7 +111,8 @@ fn leased(missing: MissingExtent) -> LeasedExtent {
     LeasedExtent { extent: missing.extent, missing: missing.slivers.map(split) }
 }
 
-/// What an unfilled shard owes, and holds of it.
+/// What an unfilled shard owes, and holds of it. Nobody can restore what is proven to be encoded
+/// wrongly: its writer could otherwise keep the shard unfilled for ever.
 pub(crate) fn deficit_of(
     state: &State,
     geometry: Geometry,
@@ -121,7 +122,7 @@ pub(crate) fn deficit_of(
     let slivers = SliverCounts::default();
     let mut sum = UnfilledReport { shard, slivers, owed_bytes: 0, held_bytes: 0 };
     let shards = [shard];
-    for owed in state.owed(window) {
+    for owed in state.owed(window).filter(|owed| state.frozen(&owed.blob).is_none()) {
         let layout = BlobLayout::new(geometry, owed.length);
         let bytes = |extent, axis| layout.extent_shape(extent).sliver_bytes(axis) as u64;
         let both = |extent| Axis::BOTH.map(|axis| bytes(extent, axis)).iter().sum::<u64>();

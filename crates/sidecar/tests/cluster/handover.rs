@@ -13,7 +13,7 @@ const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Cluster {
     /// Waits until a node says that so many shards are whole; checks its words.
-    async fn wholes(&self, node: usize, count: usize) -> Vec<Whole> {
+    pub(crate) async fn wholes(&self, node: usize, count: usize) -> Vec<Whole> {
         let look = async {
             loop {
                 let report = self.report(node).await;

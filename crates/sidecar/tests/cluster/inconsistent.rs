@@ -9,6 +9,7 @@ use floe_model::{
     NamespaceUid, PairIndex, Permit, SignedPermit, Timestamp, UploadId,
 };
 use floe_redstuff::{EncodedExtent, ExtentMetadata, Verified, encode_extent};
+use floe_sidecar::Limits;
 
 use crate::committee::Cluster;
 use crate::content;
@@ -77,8 +78,17 @@ async fn decoding_proves_a_wrong_sliver_too() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_blob_that_nobody_can_restore_keeps_no_shard_unfilled() {
+    let mut cluster = Box::pin(freezes(Cluster::start(4, 4).await, Axis::Primary)).await;
+    cluster.replace(0, Limits::default()).await;
+    cluster.owes(0, 1).await;
+    Box::pin(cluster.repair(0)).await.unwrap();
+    cluster.wholes(0, 1).await;
+}
+
 /// The foreign sliver is one of node 0, which missed the write.
-async fn freezes(mut cluster: Cluster, axis: Axis) {
+async fn freezes(mut cluster: Cluster, axis: Axis) -> Cluster {
     let chimera = Chimera::new(&cluster, axis);
     cluster.stop(0).await;
     let now = Timestamp(cluster.env.clock.unix_millis());
@@ -131,4 +141,5 @@ async fn freezes(mut cluster: Cluster, axis: Axis) {
     assert_eq!(refusal, ErrorCode::BlobInconsistent);
     // Nobody lied: the writer is to blame.
     assert_eq!(cluster.metric(0, "floe_node_verification_failures_total", "").await, 0);
+    cluster
 }
