@@ -52,6 +52,20 @@ impl Standing {
     }
 }
 
+impl Standing {
+    /// Of a volume that was silent while too few others answered: that may be this process's own
+    /// partition, which proves nothing when it ends. The silence counts from now on.
+    #[must_use]
+    pub fn doubted(self, now: Duration) -> Self {
+        match self {
+            Self::Away { reason, .. } | Self::Lost { since: Some(_), reason } => {
+                Self::Away { since: now, reason }
+            }
+            other => other,
+        }
+    }
+}
+
 /// What is held of a volume after another look at it. Whoever answers once is present: a volume that
 /// comes and goes is never lost by that.
 pub fn standing(
@@ -135,6 +149,17 @@ mod tests {
             assert!(!now.is_lost(), "at {at}: {now:?}");
             before = Some(now);
         }
+    }
+
+    #[test]
+    fn silence_during_an_own_partition_does_not_count() {
+        let look = |before: &Standing, at| standing(Some(before), silent(), seconds(at), GRACE);
+        let away = standing(None, silent(), seconds(0), GRACE);
+        let cut_off = look(&away, 60).doubted(seconds(60));
+        assert!(!look(&cut_off, 61).is_lost() && look(&cut_off, 70).is_lost());
+        let gone = standing(None, Glimpse::Gone("empty".to_owned()), seconds(0), GRACE);
+        assert!(gone.clone().doubted(seconds(60)) == gone, "that it said itself");
+        assert_eq!(Standing::Present.doubted(seconds(60)), Standing::Present);
     }
 
     #[test]

@@ -190,21 +190,24 @@ impl Steward {
             let standing = standing(before.get(&volume), glimpse, now, self.loss_grace);
             self.standings.insert(volume, standing);
         }
+        if !self.is_connected() {
+            let doubted = std::mem::take(&mut self.standings).into_iter();
+            self.standings = doubted.map(|(volume, it)| (volume, it.doubted(now))).collect();
+        }
+    }
+
+    /// Whether enough nodes answer for a commit.
+    fn is_connected(&self) -> bool {
+        let Some((_, signed)) = self.tree.committed() else { return false };
+        let present = self.standings.iter().filter(|(_, standing)| **standing == Standing::Present);
+        let present = present.filter_map(|((node, _), _)| signed.record.position(node));
+        Tally::of(&signed.record, present).reaches(Threshold::Correct)
     }
 
     /// The volumes that are given up. Where too few nodes answer for a commit, it may be this process
-    /// that is cut off: then silence proves nothing.
+    /// that is cut off: [`Self::judge`] then takes silence for no proof.
     fn lost(&self) -> BTreeSet<VolumeName> {
-        let Some((_, signed)) = self.tree.committed() else { return BTreeSet::new() };
-        let record = &signed.record;
-        let present = self.standings.iter().filter(|(_, standing)| **standing == Standing::Present);
-        let present = present.filter_map(|((node, _), _)| record.position(node));
-        let connected = Tally::of(record, present).reaches(Threshold::Correct);
-        let lost = self.standings.iter().filter(|(_, standing)| match standing {
-            Standing::Lost { since: Some(_), .. } => connected,
-            Standing::Lost { since: None, .. } => true,
-            _ => false,
-        });
+        let lost = self.standings.iter().filter(|(_, standing)| standing.is_lost());
         lost.map(|(volume, _)| volume.clone()).collect()
     }
 
