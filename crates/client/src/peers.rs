@@ -133,12 +133,28 @@ impl Peers {
         }
     }
 
-    /// Takes the chain of a node that names a newer record.
+    /// Takes the chain of a node that names a newer record. What it answered is not looked at before
+    /// its chain was asked for, if that record is unknown here: the answer may count only over the
+    /// record's own owners.
     async fn follow(&self, from: &Member, hint: &EpochHint) {
-        if self.committee.heard(hint) && self.may_follow(from) {
-            self.fetch_chain(from).await;
-            self.committee.heard(hint);
+        if !self.committee.heard(hint) {
+            return;
         }
+        if self.committee.record(&hint.hash).is_none() {
+            self.env.clock.sleep(self.follow_pause_left(from)).await;
+        }
+        if self.may_follow(from) {
+            self.fetch_chain(from).await;
+        }
+        // Another call may have taken it meanwhile.
+        self.committee.heard(hint);
+    }
+
+    /// How long not to ask for the node's chain again.
+    fn follow_pause_left(&self, from: &Member) -> Duration {
+        let followed = self.followed.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = followed.get(&from.node);
+        last.map_or(Duration::ZERO, |&last| (last + FOLLOW_PAUSE).saturating_sub(self.now()))
     }
 
     /// Takes what a node's chain has behind the record in force; false if it gave nothing that

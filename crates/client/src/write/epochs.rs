@@ -140,6 +140,20 @@ async fn what_a_replaced_volume_stored_is_asked_of_its_successor() {
 }
 
 #[tokio::test]
+async fn a_record_counts_however_lately_its_node_was_asked_for_an_older_one() {
+    let fleet = four();
+    let client = fleet.client(Budget::default());
+    let written = client.write(wish("a", 1), body(&content(10))).await.unwrap();
+    fleet.set(3, Mode::Down);
+    for (number, node) in [(1, 1), (2, 2)] {
+        let (_, place) = fleet.replace(node, false);
+        fleet.accept([0], place);
+        client.release(&release_of(&written.claim)).await.unwrap();
+        assert_eq!(client.committee().named().number, EpochNumber(number));
+    }
+}
+
+#[tokio::test]
 async fn names_are_resolved_by_the_owners_of_the_newest_record() {
     let fleet = four();
     let client = fleet.client(Budget::default());
