@@ -8,6 +8,9 @@
 //!                          └─ several tips ─► push the one that can be committed, else a conflict
 //! ```
 //!
+//! Where nothing changes, and a member stays behind on a branch that is dead, at a number that is not
+//! below: the same record again, above both.
+//!
 //! Whoever decides may die after any step: the next decision starts from what is observed then.
 
 mod base;
@@ -176,9 +179,9 @@ pub enum Blocker {
     /// Shards find no place.
     #[error(transparent)]
     Placement(#[from] PlacementError),
-    /// A number was used far above the chain.
+    /// No number is left.
     #[error(
-        "epoch number {highest} was used, too far above {parent}: no record may follow it; remove it from the log by hand"
+        "all epoch numbers that may follow {parent} were used, and others up to {highest}: somebody else signs          epoch records; remove what is not of the chain from the log by hand"
     )]
     Numbers {
         /// The highest number read.
@@ -239,8 +242,10 @@ fn wait(situation: &Situation<'_>, mut blockers: Vec<Blocker>) -> Decision {
 
 fn conclude(situation: &Situation<'_>, draft: Draft<'_>, parent: RecordHash) -> Decision {
     let (record, mut blockers) = draft.finish();
-    let Some(mut record) = record else {
-        return match (situation.tree.is_committed(&parent), blockers.is_empty()) {
+    let is_committed = situation.tree.is_committed(&parent);
+    let again = || base::again(situation, parent).filter(|_| is_committed);
+    let Some(mut record) = record.or_else(again) else {
+        return match (is_committed, blockers.is_empty()) {
             (false, _) => Decision::Push(parent),
             (true, true) => Decision::Nothing,
             (true, false) => Decision::Wait(blockers),

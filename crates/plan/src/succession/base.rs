@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use floe_model::epochs::LARGEST_STEP;
 use floe_model::{EpochNumber, EpochRecord, RecordHash, Tally, Threshold};
 
-use super::{Blocker, Decision, Situation, Tip};
+use super::{Blocker, Decision, Situation, Tip, VolumeName};
 
 /// The newest committed record, or the one tip above it that nodes accepted.
 pub(super) fn parent(situation: &Situation<'_>) -> Result<RecordHash, Decision> {
@@ -77,7 +77,21 @@ pub(super) fn tips(
     tips
 }
 
-/// Gives the record its number, one above every number read. Where the log holds the same record
+/// The committed record again, for a member that accepted another one beside its chain: with a number
+/// that is not below this one's it stays there, as if it were away, until one above both comes.
+pub(super) fn again(situation: &Situation<'_>, parent: RecordHash) -> Option<EpochRecord> {
+    let (tree, record) = (situation.tree, &situation.tree.record(&parent)?.record);
+    let strays = |((node, incarnation), head): (&VolumeName, &RecordHash)| {
+        let member = record.member(node).filter(|member| member.incarnation == *incarnation);
+        let number = tree.record(head).map(|signed| signed.record.number);
+        member.is_some() && number >= Some(record.number) && !tree.is_ancestor(&parent, head)
+    };
+    let next = || EpochRecord { parent, forced: false, wholes: Vec::new(), ..record.clone() };
+    situation.heads.iter().any(strays).then(next)
+}
+
+/// Gives the record its number, one above every number read, or as near to that as one step leads:
+/// the next ones go on from there, and no dead branch of however high numbers stops the chain. Where the log holds the same record
 /// already, with a number that every node may still accept, it is that one.
 pub(super) fn number(
     situation: &Situation<'_>,
@@ -99,9 +113,11 @@ pub(super) fn number(
     }
     let parent = record.number;
     let highest = situation.highest.max(tree.highest().unwrap_or(parent)).max(parent);
-    record.number = EpochNumber(highest.0.saturating_add(1));
-    if record.number.0 - parent.0 > LARGEST_STEP {
-        return Err(Blocker::Numbers { highest, parent });
-    }
+    let mut used: BTreeSet<EpochNumber> = tree.records().map(|(_, it)| it.record.number).collect();
+    used.insert(situation.highest);
+    let furthest = highest.0.saturating_add(1).min(parent.0.saturating_add(LARGEST_STEP));
+    let mut free = (parent.0.saturating_add(1)..=furthest).rev().map(EpochNumber);
+    let free = free.find(|number| !used.contains(number));
+    record.number = free.ok_or(Blocker::Numbers { highest, parent })?;
     Ok(None)
 }

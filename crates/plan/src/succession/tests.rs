@@ -285,8 +285,57 @@ fn numbers_are_never_used_twice_and_never_burnt() {
     world.replace("d", 1);
     world.highest = EpochNumber(41);
     assert_eq!(proposed(world.decide()).number, EpochNumber(42));
-    world.highest = EpochNumber(1024);
-    assert!(shown(&world.decide()).contains("epoch number 1024 was used, too far above 0"));
+    // Too far for one step: as near as one leads, and the next one goes on.
+    world.highest = EpochNumber(1500);
+    let record = proposed(world.decide());
+    assert_eq!(record.number, EpochNumber(1024));
+    world.commit(record.clone());
+    world.highest = EpochNumber(1500);
+    world.replace("e", 1);
+    assert_eq!(proposed(world.decide()).number, EpochNumber(1501));
+    for number in 1025..=2048 {
+        let number = EpochNumber(number);
+        world.create(EpochRecord { number, parent: record.hash(), ..record.clone() });
+    }
+    assert!(shown(&world.decide()).contains("all epoch numbers that may follow 1024 were used"));
+}
+
+#[test]
+fn a_member_on_a_dead_branch_is_brought_back_by_the_same_record_again() {
+    let mut world = World::seven();
+    let dead = EpochRecord {
+        number: EpochNumber(3),
+        parent: world.genesis(),
+        policy: floe_model::record::Policy { undelete_window_millis: 1, ..world.newest().policy },
+        ..world.newest().clone()
+    };
+    let dead = world.create(dead);
+    world.replace("a", 1);
+    world.commit_proposal();
+    world.fill_all();
+    world.commit_proposal();
+    assert_eq!(world.decide(), Decision::Nothing);
+    // Below: the proof alone takes it back.
+    world.accept(dead, &["d"]);
+    assert_eq!(world.decide(), Decision::Nothing);
+    let far = EpochRecord { number: EpochNumber(9), parent: dead, ..world.newest().clone() };
+    let far = EpochRecord { wholes: vec![], ..far };
+    let far = world.create(EpochRecord {
+        members: world.tree().record(&dead).unwrap().record.members.clone(),
+        ..far
+    });
+    world.accept(far, &["d"]);
+    let record = proposed(world.decide());
+    assert_eq!((record.number, record.parent), (EpochNumber(10), world.parent()));
+    assert_eq!(record.members, world.newest().members);
+    // Created, and nobody was told: no second one.
+    let hash = world.create(record.clone());
+    assert_eq!(world.decide(), Decision::Push(hash));
+    world.commit(record);
+    assert_eq!(world.decide(), Decision::Nothing);
+    // A liar that shows it for ever costs no more.
+    world.accept(far, &["d"]);
+    assert_eq!(world.decide(), Decision::Nothing);
 }
 
 #[test]
