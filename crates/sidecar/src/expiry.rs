@@ -84,6 +84,18 @@ fn facts(state: &State, key: BlobKey, signals: &Signals, window: &Window) -> Exp
     facts
 }
 
+/// Whether an upload or a confirmation without certificate may still need what lies under the key,
+/// whatever is owed of it: as long as it would be kept for that alone.
+pub(crate) fn is_open(
+    state: &State,
+    key: BlobKey,
+    node: &Node,
+    (now, window): (Timestamp, &Window),
+) -> bool {
+    let facts = ExpiryFacts { owed: false, ..facts(state, key, &node.signals, window) };
+    expired(now, &facts) != Expiry::Expired
+}
+
 fn is_over(state: &State, key: BlobKey, node: &Node, (now, window): (Timestamp, &Window)) -> bool {
     expired(now, &facts(state, key, &node.signals, window)) == Expiry::Expired
 }

@@ -9,6 +9,7 @@ use floe_model::{ExtentIndex, NodeName, PairIndex, RecordHash, ShardIndex};
 use floe_plan::handover::{given_away, lets_go};
 use floe_store::{BlobKey, State};
 
+use crate::expiry::is_open;
 use crate::node::{Epoch, Node};
 use crate::worker::{Step, Worker};
 
@@ -42,6 +43,7 @@ impl Handover {
             return Ok(Step::Idle(ROUND));
         }
         let (after, given) = (self.after, Arc::clone(&shards));
+        let (node, looked_at) = (Arc::clone(&self.node), Arc::clone(&epoch));
         let look = move |state: &State| {
             let keys: Box<dyn Iterator<Item = _>> = match after {
                 None => Box::new(state.keys()),
@@ -50,7 +52,8 @@ impl Handover {
             let keys: Vec<_> = keys.take(BLOBS_PER_STEP).collect();
             let last = keys.last().map(|(key, _)| *key).filter(|_| keys.len() == BLOBS_PER_STEP);
             let over = keys.iter().map(|(key, _)| *key);
-            let over = over.filter(|key| !going(state, *key, &given).is_empty());
+            let over =
+                over.filter(|key| !going(state, *key, (&node, &looked_at, &given)).is_empty());
             (last, over.collect::<Vec<BlobKey>>())
         };
         let (last, keys) = self
@@ -76,10 +79,10 @@ impl Handover {
         key: BlobKey,
         given: &Arc<Vec<ShardIndex>>,
     ) -> Result<u64, floe_api::ApiError> {
-        let (accepted, given) = (epoch.hash, Arc::clone(given));
+        let (node, epoch, given) = (Arc::clone(&self.node), Arc::clone(epoch), Arc::clone(given));
         let choose = move |state: &State| {
-            if state.accepted().is_some_and(|(hash, _)| hash == accepted) {
-                going(state, key, &given)
+            if state.accepted().is_some_and(|(hash, _)| hash == epoch.hash) {
+                going(state, key, (&node, &epoch, &given))
             } else {
                 Vec::new()
             }
@@ -119,9 +122,13 @@ fn path<'a>(
 }
 
 /// What is held of a blob that is to go.
-fn going(state: &State, key: BlobKey, given: &[ShardIndex]) -> Vec<(ExtentIndex, PairIndex)> {
+fn going(
+    state: &State,
+    key: BlobKey,
+    (node, epoch, given): (&Node, &Epoch, &[ShardIndex]),
+) -> Vec<(ExtentIndex, PairIndex)> {
     let Some(under) = state.key(key) else { return Vec::new() };
-    let open = is_open(state, key);
+    let open = is_open(state, key, node, (node.now(), &node.window(epoch)));
     let mut pairs = BTreeSet::new();
     for (index, extent) in under.extents() {
         let (geometry, first) = (extent.shape().geometry(), *extent.first_stripe());
@@ -132,22 +139,4 @@ fn going(state: &State, key: BlobKey, given: &[ShardIndex]) -> Vec<(ExtentIndex,
         }
     }
     pairs.into_iter().collect()
-}
-
-/// Whether something that lies under the key may still be confirmed or certified.
-fn is_open(state: &State, key: BlobKey) -> bool {
-    let uncertified = |claim: &floe_model::ClaimId| {
-        state.claim(claim).is_none_or(|known| known.certified.is_none())
-    };
-    let mut uploads = state.uploads_of(key);
-    if uploads.any(|upload| uncertified(&upload.permit.body.claim)) {
-        return true;
-    }
-    let blob = state.key(key).and_then(floe_store::KeyState::blob);
-    blob.is_some_and(|(blob, _)| {
-        let mut claims = state.claims_of_blob(&blob);
-        claims.any(|(_, claim)| {
-            claim.certified.is_none() && claim.confirmed.is_some_and(|it| it.blob == blob)
-        })
-    })
 }

@@ -8,7 +8,10 @@ use floe_api::messages::{CHAIN_PAGE_BYTES, Chain, ChainLink};
 use floe_api::{ApiError, EpochHint, ErrorCode, Target};
 use floe_env::Work;
 use floe_model::keys::RegistrarPublicKey;
-use floe_model::{Acceptance, ChainError, EpochNumber, EpochTree, RecordHash, SignedRecord};
+use floe_model::{
+    Acceptance, ChainError, EpochNumber, EpochTree, RecordHash, SignedRecord, Timestamp,
+};
+use floe_plan::custody::SUPERSEDED_MILLIS;
 use floe_plan::epoch::{self, Accept, Identity, Link, Taken, Violation};
 use floe_store::{Entry, State};
 
@@ -115,10 +118,10 @@ async fn record(node: &Node, accepted: Option<RecordHash>, taken: Taken) -> Resu
 /// last, under which nothing is decided any more.
 pub(crate) async fn announce(node: &Arc<Node>) -> Result<(), ApiError> {
     let _one_at_a_time = node.signals.announcing.lock().await;
-    let me = node.me.clone();
+    let (me, now) = (node.me.clone(), node.now());
     let look = move |state: &State| {
         let caught_up = state.caught_up() || is_of_genesis(&me, state);
-        (view_of(&me, state), caught_up)
+        (view_of(&me, state, now), caught_up)
     };
     let (view, caught_up) = node.read(look).await?;
     node.sync().await?;
@@ -184,7 +187,7 @@ fn is_of_genesis(me: &Identity, state: &State) -> bool {
 }
 
 /// The accepted record as the node sees it; an error if the node is no member with this volume.
-fn view_of(me: &Identity, state: &State) -> Result<Option<Epoch>, Violation> {
+fn view_of(me: &Identity, state: &State, now: Timestamp) -> Result<Option<Epoch>, Violation> {
     let tree = state.epochs();
     let accepted = state.accepted();
     let standing = epoch::standing_record(tree, accepted.as_ref().map(|(hash, _)| hash));
@@ -198,6 +201,10 @@ fn view_of(me: &Identity, state: &State) -> Result<Option<Epoch>, Violation> {
     // From the newest on: each is superseded by the committed one that was seen before it.
     let mut superseded = state.committed_at(&hash);
     for signed in path.iter().rev().skip(1).filter(committed) {
+        if superseded.is_some_and(|at| now.millis_since(at) > SUPERSEDED_MILLIS) {
+            // Nothing goes on under it, nor under those before it.
+            break;
+        }
         let view = seat(me, (tree, hint), signed);
         let view = view.map(|view| Arc::new(Epoch { superseded, ..view }));
         superseded = state.committed_at(&signed.record.hash());
