@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use floe_model::{BlobId, ClaimId, EpochRecord, NodeName, RecordHash, ShardIndex};
+use floe_model::{BlobId, ClaimId, EpochRecord, NodeName, RecordHash, ShardIndex, Timestamp};
 use floe_store::{Expected, State, Store, Window};
 
 use super::World;
@@ -17,6 +17,14 @@ pub struct Volume {
     pub certified: BTreeMap<ClaimId, (BlobId, RecordHash)>,
     /// Claims that are released.
     pub released: BTreeSet<ClaimId>,
+    /// Blobs with a claim that is live.
+    pub live: BTreeSet<BlobId>,
+    /// Blobs that live on the volume, owed or not.
+    pub kept: BTreeSet<BlobId>,
+    /// Keys that blobs and uploads have on the volume.
+    pub keys: usize,
+    /// Releases of names.
+    pub releases: usize,
     /// Blobs whose pairs are owed.
     pub owed: BTreeSet<BlobId>,
     /// Those of them of which something is missing.
@@ -83,6 +91,8 @@ fn contents(state: &State, record: &EpochRecord, shards: &[ShardIndex], slivers:
     for (_, under) in state.keys() {
         let blob = under.blob().map(|(blob, _)| blob);
         let holds = |blob: &BlobId| state.holds_all(blob, record.geometry, shards);
+        volume.keys += 1;
+        volume.kept.extend(blob);
         volume.complete.extend(blob.filter(holds));
     }
     for (id, claim) in state.claims() {
@@ -94,8 +104,13 @@ fn contents(state: &State, record: &EpochRecord, shards: &[ShardIndex], slivers:
             }
         }
     }
-    // The window is longer than any test: what was released is still owed.
-    for owed in state.owed(Window { ran_millis: 0, undelete_millis: u64::MAX }) {
+    let ended = state.ended_names().map(|(_, _, name)| name.releases().count());
+    volume.releases = ended.sum();
+    let over = Window { now: Timestamp(0), ran_millis: u64::MAX, undelete_millis: 0 };
+    volume.live = state.owed(over).map(|owed| owed.blob).collect();
+    // As if no window ended: what was released is still owed.
+    let window = Window { now: Timestamp(0), ran_millis: 0, undelete_millis: u64::MAX };
+    for owed in state.owed(window) {
         volume.owed.insert(owed.blob);
         if !state.holds_all(&owed.blob, record.geometry, shards) {
             volume.incomplete.insert(owed.blob);

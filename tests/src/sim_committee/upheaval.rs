@@ -82,12 +82,7 @@ async fn node_harmed(world: &Arc<World>, node: &NodeName, harm: Upheaval) {
     let host = node.as_str();
     world.log().note("upheaval", format!("{harm:?} {node}"));
     match harm {
-        Upheaval::Wipe => {
-            world.kill(host).await;
-            world.disk(host).wipe();
-            prepare(world.disk(host));
-            world.start(host).await;
-        }
+        Upheaval::Wipe => wipe(world, host).await,
         Upheaval::LongAway => {
             world.power_loss(host).await;
             let extra = Duration::from_millis(world.random().below(20_000));
@@ -113,6 +108,14 @@ async fn node_harmed(world: &Arc<World>, node: &NodeName, harm: Upheaval) {
             world.start(host).await;
         }
     }
+}
+
+/// A node's disk is lost; the node starts with an empty one.
+pub async fn wipe(world: &World, host: &str) {
+    world.kill(host).await;
+    world.disk(host).wipe();
+    prepare(world.disk(host));
+    world.start(host).await;
 }
 
 /// What every disk has from the start.

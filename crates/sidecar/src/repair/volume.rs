@@ -181,5 +181,5 @@ fn upload_of(
 
 /// Whether the blob could still be wanted here: it is owed, or it has a place and waits for claims.
 pub(super) fn is_wanted(state: &State, blob: &BlobId, window: &Window) -> bool {
-    state.blob(blob).is_some() || state.wanted(blob, window).is_some()
+    state.blob(blob).is_some() || state.owes(blob, window).is_some()
 }

@@ -31,9 +31,10 @@ fn statements(
     (namespace, name): (&NamespaceUid, &BlobName),
     released: bool,
 ) -> Vec<NameStatement> {
-    let shown = state
-        .claims_of_name(namespace, name)
-        .filter(|(claim, _)| released || state.covering_release(&claim.body).is_none());
+    let shown = state.claims_of_name(namespace, name).filter(|(claim, _)| {
+        let known = state.claim(&claim.body.claim);
+        released || known.is_none_or(|known| known.released.is_none())
+    });
     let claims = shown.map(|(claim, certificate)| {
         NameStatement::Certified(Box::new(CertifiedClaim {
             claim: claim.as_ref().clone(),

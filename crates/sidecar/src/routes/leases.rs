@@ -68,7 +68,7 @@ pub(super) async fn renew(
     let window = node.window(&*node.epoch()?);
     for (blob, extent) in progress.returned {
         leases.leave(lease.0, (blob, extent), false, now);
-        let length = node.read(move |state| state.wanted(&blob, &window)).await?;
+        let length = node.read(move |state| state.owes(&blob, &window)).await?;
         if let Some(length) = length {
             node.repairs.want(blob, length, true);
         }
@@ -146,7 +146,7 @@ async fn home(
             if state.frozen(&blob).is_some() {
                 return Err(blobs::inconsistent(&blob));
             }
-            let length = state.wanted(&blob, &window).ok_or_else(|| {
+            let length = state.owes(&blob, &window).ok_or_else(|| {
                 ApiError::not_found(format_args!("blob {blob} is not owed here any more"))
             })?;
             Ok((length, state.blob(&blob).map(|known| known.key)))

@@ -68,9 +68,22 @@ pub struct Released {
     pub ran_millis: u64,
 }
 
+impl Released {
+    /// The earlier of two ends.
+    fn or_before(self, other: Option<Self>) -> Self {
+        let other = other.unwrap_or(self);
+        Self {
+            signed: self.signed.min(other.signed),
+            ran_millis: self.ran_millis.min(other.ran_millis),
+        }
+    }
+}
+
 /// How long released content is kept, and how long this volume has run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
+    /// The time of day.
+    pub now: Timestamp,
     /// How long the volume has run by now, under all its processes.
     pub ran_millis: u64,
     /// How long it keeps what is released, counted in that time.
@@ -81,6 +94,13 @@ impl Window {
     /// Whether what was released then is still kept.
     pub const fn holds(&self, released: &Released) -> bool {
         self.ran_millis <= released.ran_millis.saturating_add(self.undelete_millis)
+    }
+
+    /// Whether what was released then is to be restored where it is missing: as long as it is kept, and
+    /// others that ran all the time keep it too. A new volume reads releases of many weeks, each of which
+    /// begins a window here.
+    pub const fn restores(&self, released: &Released) -> bool {
+        self.holds(released) && self.now.millis_since(released.signed) <= self.undelete_millis
     }
 }
 
@@ -125,11 +145,7 @@ impl NameState {
     /// The earliest of all ends of a claim, and of the one it had.
     fn ending(&self, claim: &Claim, had: Option<Released>) -> Option<Released> {
         let covering = self.releases.values().filter(|known| known.release.body.covers(claim));
-        let ends = covering.map(KnownRelease::ending).chain(had);
-        ends.reduce(|one, other| Released {
-            signed: one.signed.min(other.signed),
-            ran_millis: one.ran_millis.min(other.ran_millis),
-        })
+        covering.map(KnownRelease::ending).fold(had, |had, end| Some(end.or_before(had)))
     }
 
     fn is_empty(&self) -> bool {
@@ -216,12 +232,16 @@ impl Catalog {
         places.push(told);
         let release = Arc::new(release.clone());
         let known = KnownRelease { release, ran_millis: self.ran_millis, told: places };
+        let ending = known.ending();
         name.releases.insert(body.claim, known);
         self.ended.entry(body.claim).or_default().insert((body.namespace_uid, body.name.clone()));
         for claim in &name.claims {
             let Some(state) = self.claims.get_mut(claim) else { continue };
             let Some((claim, _)) = &state.certified else { continue };
-            state.released = name.ending(&claim.body, state.released);
+            // The others were looked at when they came: names may have thousands of both.
+            if body.covers(&claim.body) {
+                state.released = Some(ending.or_before(state.released));
+            }
         }
     }
 

@@ -26,10 +26,10 @@ fn catalog(entries: impl IntoIterator<Item = CatalogEntry>) -> State {
 }
 
 /// Everything released is still kept.
-const FOR_EVER: Window = Window { ran_millis: 0, undelete_millis: u64::MAX };
+const FOR_EVER: Window = Window { now: Timestamp(0), ran_millis: 0, undelete_millis: u64::MAX };
 
 fn window(ran_millis: u64, undelete_millis: u64) -> Window {
-    Window { ran_millis, undelete_millis }
+    Window { now: Timestamp(0), ran_millis, undelete_millis }
 }
 
 fn manifest(key: u64, blob: u8, length: u64) -> Entry {
@@ -381,6 +381,22 @@ fn owed_is_each_blob_with_a_live_claim_once() {
     assert_eq!(owed, [seven]);
     let owed: Vec<_> = state.owed(FOR_EVER).collect();
     assert_eq!(owed, [seven, Owed { blob: BlobId([8; 32]), length: 100, key: None }]);
+}
+
+#[test]
+fn a_new_volume_keeps_what_it_has_and_restores_only_what_others_keep_too() {
+    let entries = [certified(claim(1, "a", 7, 10), 1), released(1, "a", 10, 50)];
+    let state = state([Entry::Ran { millis: 7 }].into_iter().chain(entries.map(Entry::Catalog)));
+    // (time of day, how long it ran), kept, restored: released at 50, heard of at 7, for 10.
+    for (now, ran_millis, kept, restored) in
+        [(50, 7, true, true), (60, 7, true, true), (61, 7, true, false), (60, 18, false, false)]
+    {
+        let window = Window { now: Timestamp(now), ran_millis, undelete_millis: 10 };
+        let blob = BlobId([7; 32]);
+        assert_eq!(state.wanted(&blob, &window).is_some(), kept, "{window:?}");
+        assert_eq!(state.owes(&blob, &window).is_some(), restored, "{window:?}");
+        assert_eq!(state.owed(window).count(), usize::from(restored), "{window:?}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use floe_model::{
     SignedRelease,
 };
 
-use super::{ClaimState, Closing, NameState, Owed, Window, newer, replaces, same_wish};
+use super::{ClaimState, Closing, NameState, Owed, Released, Window, newer, replaces, same_wish};
 use crate::state::State;
 
 impl State {
@@ -74,21 +74,30 @@ impl State {
     /// The bytes of content of a blob that is wanted here: a certified claim of it is live or was released
     /// within the window.
     pub fn wanted(&self, blob: &BlobId, window: &Window) -> Option<u64> {
+        self.wanted_if(blob, |released| window.holds(released))
+    }
+
+    /// As [`State::wanted`], of a blob that is to be restored where it is missing.
+    pub fn owes(&self, blob: &BlobId, window: &Window) -> Option<u64> {
+        self.wanted_if(blob, |released| window.restores(released))
+    }
+
+    fn wanted_if(&self, blob: &BlobId, keeps: impl Fn(&Released) -> bool) -> Option<u64> {
         let of_blob = self.catalog.of_blob.get(blob)?;
         of_blob.iter().find_map(|id| {
             let state = self.catalog.claims.get(id)?;
             let (claim, _) =
                 state.certified.as_ref().filter(|(claim, _)| claim.body.blob == *blob)?;
-            let wanted = state.released.is_none_or(|released| window.holds(&released));
+            let wanted = state.released.as_ref().is_none_or(&keeps);
             wanted.then_some(claim.body.length)
         })
     }
 
     /// The blobs whose pairs this node owes, by id: with a certified claim that is live, or that
-    /// was released within the window.
+    /// was released within the window, also as others count it.
     pub fn owed(&self, window: Window) -> impl Iterator<Item = Owed> + '_ {
         self.catalog.of_blob.keys().filter_map(move |blob| {
-            let length = self.wanted(blob, &window)?;
+            let length = self.owes(blob, &window)?;
             Some(Owed { blob: *blob, length, key: self.live_key(blob) })
         })
     }
