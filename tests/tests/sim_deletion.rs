@@ -26,7 +26,7 @@ use floe_tests::sim_committee::scene::{
     become_impostor, code, content, gossip, play, play_seed, slivers,
 };
 use floe_tests::sim_committee::{
-    Application, ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, run,
+    Application, ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, run, upheaval,
 };
 use http::StatusCode;
 
@@ -173,6 +173,90 @@ fn a_node_that_was_away_learns_of_the_release_and_counts_its_own_time() {
         for at in ALL {
             assert_eq!(slivers(&world, &hand, at), 0, "nobody got it back from there");
         }
+    });
+}
+
+/// The disk is lost, and a steward puts the next volume in its place: it is whole.
+async fn replaced(world: &World, hand: &ByHand, at: usize) {
+    let node = hand.node(at);
+    upheaval::wipe(world, node.as_str()).await;
+    upheaval::whole(world, hand, &node).await;
+}
+
+#[test]
+fn a_new_volume_gets_what_can_be_undeleted_and_does_not_wait_for_what_others_let_go() {
+    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    println!("seed {seed}");
+    let setup = Setup { gateways: 0, stewards: 1, ..Setup::small(seed) };
+    let world = run(setup, |world| async move {
+        let hand = ByHand::new(&world);
+        for node in world.nodes() {
+            world.serving(&hand.nodes, node).await;
+        }
+        let (gone, _) = written(&hand, 1, "gone").await;
+        let (_, _) = written(&hand, 2, "kept").await;
+        release(&hand, &ALL, &gone).await;
+        gossip(&world, &hand).await;
+        world.pass(WINDOW / 2);
+        let (late, _) = written(&hand, 3, "late").await;
+        release(&hand, &ALL, &late).await;
+        gossip(&world, &hand).await;
+        world.pass(WINDOW / 2 + MINUTE);
+        for at in ALL {
+            until_slivers(&world, &hand, at, 4).await;
+        }
+        replaced(&world, &hand, 3).await;
+        let files = world.disk("node-3").files();
+        let slivers = files.iter().filter(|(path, _)| path.to_string_lossy().contains("/slivers/"));
+        assert_eq!(slivers.count(), 4, "what is kept, and what can be undeleted");
+    });
+    assert_eq!(world.log().panics(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_old_is_kept_for_its_window_by_a_node_that_hears_of_the_release_while_it_compares() {
+    play(|world, hand| async move {
+        let (old, _) = written(&hand, 1, "old").await;
+        gossip(&world, &hand).await;
+        world.pass(RETENTION + MINUTE);
+        // Its first round begins when it has started, and waits for the first answer.
+        world.kill("node-3").await;
+        world.hold("node-3", "node-0");
+        world.start("node-3").await;
+        world.serving(&hand.nodes, &hand.node(3)).await;
+        rest(Duration::from_secs(4)).await;
+        release(&hand, &ALL, &old).await;
+        world.release("node-3", "node-0");
+        rest(2 * ROUND).await;
+        assert_eq!(said(&hand, 3, "old").await.len(), 2, "the claim and its release");
+        assert_eq!(slivers(&world, &hand, 3), 2, "the window is not over");
+    });
+}
+
+#[test]
+fn a_claim_id_that_came_again_is_not_taken_for_the_one_that_was_forgotten() {
+    play(|world, hand| async move {
+        let (first, _) = written(&hand, 1, "again").await;
+        world.kill("node-3").await;
+        release(&hand, &[0, 1, 2], &first).await;
+        world.pass(WINDOW + RETENTION);
+        for at in 0..3 {
+            until_slivers(&world, &hand, at, 0).await;
+            assert_eq!(said(&hand, at, "again").await, [], "node {at}");
+        }
+        let second = hand.draft(1, "again", &content(2));
+        let certified = hand.certified_by(&[0, 1, 2], &second).await;
+        for at in 0..3 {
+            hand.put_certificate(at, &certified).await.unwrap();
+        }
+        world.start("node-3").await;
+        world.serving(&hand.nodes, &hand.node(3)).await;
+        rest(2 * COMPARED).await;
+        let certified = Box::new(certified);
+        assert_eq!(said(&hand, 3, "again").await, [NameStatement::Certified(certified)]);
+        world.pass(HOUR);
+        until_slivers(&world, &hand, 3, 2).await;
+        assert!(is_found(&resolve(&hand, "again").await, &second));
     });
 }
 

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use floe_model::{ClaimId, Timestamp};
-use floe_store::{ClaimState, State};
+use floe_model::{BlobId, ClaimId, Timestamp};
+use floe_store::State;
 
 /// For how long others' words are good.
 const GOOD_MILLIS: u64 = 24 * 3600 * 1000;
@@ -18,11 +18,11 @@ pub(crate) fn old_claims(
     state: &State,
     now: Timestamp,
     retention_millis: u64,
-) -> impl Iterator<Item = (ClaimId, &ClaimState, Timestamp)> {
+) -> impl Iterator<Item = (ClaimId, BlobId, Timestamp)> {
     state.claims().filter_map(move |(id, known)| {
         let (claim, _) = known.certified.as_ref().filter(|_| known.released.is_none())?;
-        let signed = claim.body.signed;
-        (now.millis_since(signed) > retention_millis).then_some((*id, known, signed))
+        let (blob, signed) = (claim.body.blob, claim.body.signed);
+        (now.millis_since(signed) > retention_millis).then_some((*id, blob, signed))
     })
 }
 

@@ -11,7 +11,7 @@ use floe_api::messages::{NameStatement, Statements};
 use floe_api::{ApiError, ErrorCode, Target};
 use floe_env::BoxFuture;
 use floe_model::catalog::{Bucket, BucketDigest};
-use floe_model::{CatalogEntry, ClaimId, NodeName, SignedRelease, Timestamp};
+use floe_model::{BlobId, CatalogEntry, ClaimId, NodeName, SignedRelease, Timestamp};
 use floe_plan::custody::{LiveClaim, LiveClaimFacts, live_claim};
 use floe_store::{Entry, State};
 
@@ -34,6 +34,7 @@ const STATEMENT_BYTES: usize = 1024;
 
 /// An old claim, and who said whether they hold it live.
 struct OldClaim {
+    blob: BlobId,
     signed: Timestamp,
     said: BTreeMap<NodeName, bool>,
 }
@@ -75,7 +76,8 @@ impl DigestWorker {
         let (now, retention) = (node.now(), epoch.record.policy.release_retention_millis);
         let own = node.read(move |state| {
             let old = old_claims(state, now, retention);
-            let old = old.map(|(id, _, signed)| (id, OldClaim { signed, said: BTreeMap::new() }));
+            let old = old
+                .map(|(id, blob, signed)| (id, OldClaim { blob, signed, said: BTreeMap::new() }));
             (state.digests(), old.collect::<BTreeMap<ClaimId, OldClaim>>())
         });
         let (digests, mut old) = own.await?;
@@ -106,7 +108,8 @@ impl DigestWorker {
         for bucket in differing {
             let live = self.read_bucket(epoch, peer, bucket).await?;
             for (claim, known) in old.iter_mut().filter(|(id, _)| Bucket::of(id) == bucket) {
-                known.said.insert(peer.node.clone(), live.contains(claim));
+                // The id alone says nothing: it may have come again, for other content.
+                known.said.insert(peer.node.clone(), live.contains(&(*claim, known.blob)));
             }
         }
         Ok(())
@@ -118,7 +121,7 @@ impl DigestWorker {
         epoch: &Arc<Epoch>,
         peer: &Target,
         bucket: Bucket,
-    ) -> Result<BTreeSet<ClaimId>, String> {
+    ) -> Result<BTreeSet<(ClaimId, BlobId)>, String> {
         let mut live = BTreeSet::new();
         let mut after = None;
         for _ in 0..MOST_PAGES {
@@ -130,7 +133,9 @@ impl DigestWorker {
             self.rate.spend(self.node.monotonic(), STATEMENT_BYTES * (1 + page.items.len()));
             let last = last_of(&page, bucket, after)?;
             live.extend(page.items.iter().filter_map(|item| match item {
-                NameStatement::Certified(certified) => Some(certified.claim.body.claim),
+                NameStatement::Certified(certified) => {
+                    Some((certified.claim.body.claim, certified.claim.body.blob))
+                }
                 NameStatement::Release(_) => None,
             }));
             let complete = page.complete;
@@ -173,7 +178,9 @@ impl DigestWorker {
                 self.node.metrics.worker_failed("digests", self.node.now(), &what);
                 Err(what)
             }
-            // Old, or of an epoch that is not known yet: the next round tells.
+            // It may be the release without which the peer seems to deny the claim.
+            Err(error) if error.code == ErrorCode::NeedEpoch => Err(error.to_string()),
+            // Old: nobody takes it any more.
             Err(error) => {
                 tracing::debug!(%peer, %error, "a statement of a peer's catalog is not taken over");
                 Ok(())
@@ -250,10 +257,12 @@ impl DigestWorker {
     }
 }
 
-/// The claims that are still as they were when others were asked about them.
+/// The claims that are still as they were when others were asked about them. One that was released
+/// meanwhile is kept for its window: that is why others do not hold it live.
 fn dropped(state: &State, ended: &[(ClaimId, Timestamp)]) -> Vec<Entry> {
     let same = |(claim, signed): &&(ClaimId, Timestamp)| {
-        let known = state.claim(claim).and_then(|known| known.certified.as_ref());
+        let live = state.claim(claim).filter(|known| known.released.is_none());
+        let known = live.and_then(|known| known.certified.as_ref());
         known.is_some_and(|(known, _)| known.body.signed == *signed)
     };
     let ended = ended.iter().filter(same);
