@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
+use floe_api::ErrorCode;
 use floe_model::{
-    BlobLayout, BlobName, Claim, ClaimId, Member, NamespaceUid, SignedRelease, UploadId,
+    BlobLayout, BlobName, Claim, ClaimId, EpochRecord, Member, NamespaceUid, SignedRelease,
+    Threshold, UploadId,
 };
 
 use super::{PATIENCE, ResolveError, Scope, checked};
 use crate::ballot::Standing;
 use crate::client::Client;
 use crate::committee::Committee;
-use crate::failure::Phase;
+use crate::failure::{NodeFailure, Phase};
 use crate::read::{ReadError, manifest};
 use crate::resolution::{Certified, NameAnswer, Resolution, Verdict, newest_released, resolve};
 use crate::round::Round;
@@ -96,7 +98,12 @@ impl Client {
         let record = self.peers().committee.newest();
         let layout = BlobLayout::new(record.geometry, content.length);
         let manifest = manifest(self.peers(), &record, (content.blob, layout)).await;
-        let manifest = manifest.map_err(|error| UndeleteError::Unreadable(Box::new(error)))?;
+        let manifest = manifest.map_err(|error| match error {
+            ReadError::NoManifest { failures, .. } if is_gone(&record, &failures) => {
+                UndeleteError::Ended { claim: from }
+            }
+            error => UndeleteError::Unreadable(Box::new(error)),
+        })?;
         let claim = Claim {
             claim: wish.claim,
             namespace: wish.namespace,
@@ -118,5 +125,36 @@ impl Client {
             WriteError::ContentEnded { .. } => UndeleteError::Ended { claim: from },
             error => error.into(),
         })
+    }
+}
+
+/// Whether nodes worth n-f shards say that they do not hold the content: it is read from the rest no
+/// more, and never confirmed again.
+fn is_gone(record: &EpochRecord, failures: &[NodeFailure]) -> bool {
+    let denied = |it: &&NodeFailure| it.failure.code() == Some(ErrorCode::NotFound);
+    let nodes = failures.iter().filter(denied).map(|it| &it.node);
+    record.reaches(Threshold::Correct, nodes)
+}
+
+#[cfg(test)]
+mod tests {
+    use floe_api::ApiError;
+
+    use super::*;
+    use crate::failure::Failure;
+    use crate::fixture::record_of;
+
+    #[test]
+    fn content_is_gone_when_enough_nodes_say_so_and_silence_is_no_answer() {
+        let record = record_of(4, &[1, 1, 1, 1]);
+        let denied = || Failure::Refused(ApiError::not_found("blob 7 is not held here"));
+        let failed = |failures: Vec<Failure>| {
+            let nodes = record.members.iter().map(|member| member.node.clone());
+            let failures = nodes.zip(failures);
+            failures.map(|(node, failure)| NodeFailure { node, failure }).collect::<Vec<_>>()
+        };
+        let silent = Failure::TimedOut;
+        assert!(is_gone(&record, &failed(vec![denied(), denied(), denied(), silent.clone()])));
+        assert!(!is_gone(&record, &failed(vec![denied(), denied(), silent.clone(), silent])));
     }
 }
