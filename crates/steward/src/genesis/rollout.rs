@@ -20,7 +20,7 @@ pub(super) async fn roll_out(
     let proof = match commit(&record.record, &answers) {
         Ok(proof) => proof,
         // It may be committed all the same, by nodes that are away now, or in a later epoch.
-        Err(too_few) => known_proof(client, &targets, &record.record).await.ok_or(too_few)?,
+        Err(too_few) => known_proof(client, config, &record.record).await.ok_or(too_few)?,
     };
     let told = push(client, &targets, &chain(Some(proof.clone()))).await;
     let untold = told.into_iter().filter_map(|(node, answer)| Some((node, answer.err()?)));
@@ -56,12 +56,13 @@ pub(super) fn commit(record: &EpochRecord, answers: &Answers) -> Result<CommitPr
     })
 }
 
+/// The proof as the nodes of now have it: all volumes that record 0 names may be replaced.
 async fn known_proof(
     client: &NodeClient,
-    targets: &[Target],
+    config: &GenesisConfig,
     record: &EpochRecord,
 ) -> Option<CommitProof> {
-    let asked = targets.iter().map(|target| client.epoch(target));
+    let asked = config.nodes.iter().map(|node| async move { client.epoch(&node.target()).await });
     let chains = join_all(asked).await.into_iter().filter_map(Result::ok);
     let proofs = chains.flat_map(|chain| chain.value.links).filter_map(|link| link.proof);
     proofs.into_iter().find(|proof| proof.verify(record, &Lineage::of_genesis(record)).is_ok())

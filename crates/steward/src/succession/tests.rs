@@ -37,14 +37,21 @@ impl World {
         let log = dir.path().join("records");
         let mut world = Self { fleet, wanted: wanted.to_vec(), log, _dir: dir };
         world.find();
+        world.form().await;
+        world
+    }
+
+    /// Brings the committee as it is wanted to its committed record 0, or finds it there.
+    async fn form(&self) {
         let mut config = config();
         for node in &mut config.nodes {
-            node.address.clone_from(&world.fleet.addresses[node.node.as_str()]);
+            let wanted = self.wanted.iter().find(|wanted| wanted.node == node.node).unwrap();
+            node.incarnation = wanted.incarnation;
+            node.address.clone_from(&wanted.address);
         }
-        let FakeFleet { env, trust, client, .. } = &world.fleet;
-        let log = FileRecordLog::new(env.clone(), world.log.clone());
+        let FakeFleet { env, trust, client, .. } = &self.fleet;
+        let log = FileRecordLog::new(env.clone(), self.log.clone());
         genesis(env, client, &log, &Keys::from(trust), &config).await.unwrap();
-        world
     }
 
     fn find(&mut self) {
@@ -104,6 +111,18 @@ async fn a_lost_volume_is_replaced_and_fills() {
     assert!(chain.links.iter().all(|link| link.proof.is_some()));
     assert_eq!(chain.links[2].record.record.unfilled, []);
     assert_eq!(world.pass().await, Outcome::Settled);
+}
+
+#[tokio::test]
+async fn a_committee_is_found_again_when_no_first_volume_is_left() {
+    let mut world = World::begun().await;
+    for (node, number) in NAMES.into_iter().zip((1..).step_by(2)) {
+        world.replace(node, 1).await;
+        assert_eq!(world.pass().await, committed(number));
+        world.fleet.node(node).fill();
+        assert_eq!(world.pass().await, committed(number + 1));
+        world.form().await;
+    }
 }
 
 #[tokio::test]
