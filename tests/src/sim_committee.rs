@@ -5,18 +5,21 @@
 //! application does ([`Application`]) or to nodes directly ([`ByHand`]), and does harm through the
 //! [`World`]: power losses, kills, lost links, altered files, jumps of the clock. [`nemesis`] does
 //! harm at random, within what the committee must stand; [`workload`] reads and writes at random
-//! and judges every answer; [`inspect`] opens volumes from outside and checks them.
+//! and judges every answer; [`deletion`] deletes and brings back, while [`past`] shows what was once
+//! true; [`inspect`] opens volumes from outside and checks them.
 //!
 //! [`SimDisk`]: crate::sim::SimDisk
 
 mod application;
 mod atlas;
 mod by_hand;
+pub mod deletion;
 mod hosts;
 mod impostor;
 pub mod inspect;
 mod liar;
 pub mod nemesis;
+pub mod past;
 mod run;
 pub mod scene;
 mod seeds;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use floe_api::report::NodeReport;
 use floe_api::{CallError, ErrorCode};
+use floe_model::{FeedPosition, NodeName};
 
 use super::{ByHand, Impostor, Setup, World, run};
 
@@ -54,13 +55,21 @@ pub fn code<T: std::fmt::Debug>(answer: Result<T, CallError>) -> ErrorCode {
 
 /// Waits until every node has read all feeds to where they end now.
 pub async fn gossip(world: &World, hand: &ByHand) {
-    for node in world.nodes() {
+    gossip_among(world, hand, world.nodes()).await;
+}
+
+/// Waits until each of these nodes has read the others' feeds to where they end now.
+pub async fn gossip_among(world: &World, hand: &ByHand, nodes: &[NodeName]) {
+    for node in nodes {
         let head = hand.nodes.report(&world.target(node)).await.unwrap().value.feed_head;
         let has_read = |report: &NodeReport| {
-            let read = report.cursors.get(node).map_or(0, |cursor| cursor.sequence);
-            head.is_none_or(|head| read >= head.sequence)
+            let read = report.cursors.get(node);
+            let is_at = |head: FeedPosition| {
+                read.is_some_and(|it| it.volume == head.volume && it.sequence >= head.sequence)
+            };
+            head.is_none_or(|head| head.sequence == 0 || is_at(head))
         };
-        for peer in world.nodes().iter().filter(|peer| *peer != node) {
+        for peer in nodes.iter().filter(|peer| *peer != node) {
             world.until(&hand.nodes, peer, has_read).await;
         }
     }

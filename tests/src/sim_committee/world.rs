@@ -381,6 +381,16 @@ impl World {
         self.state().impostors.insert(node.to_string(), impostor);
     }
 
+    /// From its next start on the host of this node runs the node again.
+    pub fn end_impostor(&self, node: &NodeName) {
+        self.state().impostors.remove(node.as_str());
+    }
+
+    /// Whether an impostor is to stand in the node's place.
+    pub fn has_impostor(&self, node: &NodeName) -> bool {
+        self.state().impostors.contains_key(node.as_str())
+    }
+
     /// Messages between two hosts are lost, those of open streams too, until [`World::join`].
     pub fn cut(&self, one: &str, other: &str) {
         self.log.note("world", format!("cut {one} from {other}"));
@@ -423,6 +433,12 @@ impl World {
     /// Undoes [`World::cut_nodes`].
     pub fn join_nodes(&self) {
         self.pairs().iter().for_each(|(one, other)| self.join(one, other));
+    }
+
+    /// The nodes that run, impostors apart.
+    pub fn running(&self) -> Vec<NodeName> {
+        let runs = |node: &&NodeName| !self.is_down(node.as_str()) && !self.has_impostor(node);
+        self.nodes.iter().filter(runs).cloned().collect()
     }
 
     /// Waits until a node serves everything.

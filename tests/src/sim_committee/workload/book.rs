@@ -66,13 +66,21 @@ impl Book {
         self.contents.is_empty() && !self.release_in_doubt
     }
 
-    fn has(&self, bytes: &[u8]) -> bool {
+    /// The content that it has for sure.
+    pub fn certain(&self) -> Option<Bytes> {
+        let is_certain = !self.may_be_absent && !self.release_in_doubt && self.contents.len() == 1;
+        self.any_content().filter(|_| is_certain)
+    }
+
+    /// Whether it may have this content.
+    pub fn has(&self, bytes: &[u8]) -> bool {
         self.contents.iter().any(|content| content.bytes == bytes)
     }
 
     fn add(&mut self, bytes: Bytes) {
-        if !self.has(&bytes) {
-            self.contents.push(Content { bytes, is_later: self.release_in_doubt });
+        match self.contents.iter_mut().find(|content| content.bytes == bytes) {
+            Some(content) => content.is_later |= self.release_in_doubt,
+            None => self.contents.push(Content { bytes, is_later: self.release_in_doubt }),
         }
     }
 
@@ -173,6 +181,25 @@ impl Book {
             Answer::Unavailable(_) | Answer::None => self.release_sent(),
             other => panic!("{}: the end of a write is answered with {other:?}", self.name),
         }
+    }
+
+    /// What it had before was brought back.
+    pub fn undeleted(&mut self, bytes: Bytes) {
+        self.settle(bytes);
+    }
+
+    /// What it had before may have been brought back, or may be at any time.
+    pub fn undelete_sent(&mut self, bytes: Bytes) {
+        if self.may_be_absent {
+            self.add(bytes);
+        }
+    }
+
+    /// So much time passes that the next claim of the name may be of another id: a release of one
+    /// that is in doubt need not cover it.
+    pub fn ages(&mut self) {
+        let is_in_doubt = self.may_be_absent;
+        self.contents.iter_mut().for_each(|content| content.is_later |= is_in_doubt);
     }
 
     fn released(&mut self) {
