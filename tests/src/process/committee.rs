@@ -59,6 +59,11 @@ impl Committee {
 
     /// Makes the directory `name` of the scene with `floe committee init`; nothing runs.
     pub fn init(scene: Scene, name: &str, size: Size) -> Self {
+        Self::init_with(scene, name, size, &[])
+    }
+
+    /// As [`Committee::init`], with more words.
+    pub fn init_with(scene: Scene, name: &str, size: Size, words: &[&str]) -> Self {
         let first = draw_addresses(size.nodes + 1 + MOST_ADDED);
         let processes = Mutex::default();
         let committee = Self { processes, size, name: name.to_owned(), first, scene };
@@ -68,6 +73,7 @@ impl Committee {
             .args(["--nodes", &size.nodes.to_string(), "--shards", &size.shards.to_string()])
             .args(["--first-address", &first.to_string()])
             .args(["--listen", &committee.gateway_address().to_string()])
+            .args(words)
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
