@@ -2,11 +2,13 @@
 
 mod codec;
 mod data_path;
+mod document;
 mod drive;
 mod figures;
 mod floor;
 mod load;
 mod noise;
+mod recovery;
 mod usage;
 
 use clap::{Args, ValueEnum};
@@ -23,7 +25,7 @@ pub(crate) struct Options {
     /// One JSON object per line: bench, case, value, unit and, where there is one, floor and ratio
     #[arg(long)]
     json: bool,
-    /// One round of smaller sizes, below two minutes, in place of medians of three
+    /// Smaller sizes, and one round where there are several
     #[arg(long)]
     quick: bool,
 }
@@ -35,6 +37,8 @@ enum Name {
     Codec,
     /// PUT, GET and healing with seven nodes (n = 10) and a gateway on loopback
     DataPath,
+    /// A lost volume with 1 GiB of blobs, and another node, beside a copy over TLS; writes docs/performance.md
+    Recovery,
     /// Instructions of two cases of the codec under valgrind, written down for `cargo xtask test`
     Instructions,
 }
@@ -49,6 +53,7 @@ impl Name {
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let rounds: Vec<Figures> = match options.name {
         Name::Codec => return codec::run(workspace, options.quick, options.json),
+        Name::Recovery => return recovery::run(workspace, options.quick, options.json),
         Name::Instructions => return instructions::record(workspace),
         Name::DataPath => data_path::run(workspace, options.quick)?,
     };

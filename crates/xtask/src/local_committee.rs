@@ -22,6 +22,8 @@ pub(crate) const NODES: u32 = 7;
 pub(crate) const SHARDS: usize = 10;
 /// f.
 pub(crate) const FAULTY: usize = 3;
+/// The committee of the demo.
+pub(crate) const USUAL: Size = Size { nodes: NODES, shards: SHARDS };
 /// Where a process shows its metrics.
 const METRICS_PORT: u16 = 9090;
 /// Where nodes talk to each other.
@@ -31,17 +33,37 @@ const GATEWAY_PORT: u16 = 8443;
 /// Longest wait for a process to be ready.
 const READY_WITHIN: Duration = Duration::from_mins(1);
 
+/// How large a committee is at first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Size {
+    /// Storage nodes.
+    pub(crate) nodes: u32,
+    /// n.
+    pub(crate) shards: usize,
+}
+
 /// The committee as seen from outside.
 pub(crate) struct Committee {
     binary: PathBuf,
     directory: PathBuf,
+    size: Size,
     first: Ipv4Addr,
     environment: Vec<(String, String)>,
 }
 
 impl Committee {
-    /// Draws addresses and makes the directory with `floe committee init`, with further words.
+    /// The demo's committee, with further words for `floe committee init`.
     pub(crate) fn init(
+        binary: &Path,
+        directory: PathBuf,
+        further: &[&str],
+    ) -> anyhow::Result<Self> {
+        Self::init_of(USUAL, binary, directory, further)
+    }
+
+    /// Draws addresses and makes the directory with `floe committee init`, with further words.
+    pub(crate) fn init_of(
+        size: Size,
         binary: &Path,
         directory: PathBuf,
         further: &[&str],
@@ -49,12 +71,13 @@ impl Committee {
         let mut committee = Self {
             binary: binary.to_owned(),
             directory,
-            first: draw_addresses()?,
+            size,
+            first: draw_addresses(size)?,
             environment: Vec::new(),
         };
         let mut command = committee.command(&["committee", "init", "--dir"]);
         command.arg(&committee.directory);
-        command.args(["--nodes", &NODES.to_string(), "--shards", &SHARDS.to_string()]);
+        command.args(["--nodes", &size.nodes.to_string(), "--shards", &size.shards.to_string()]);
         command.args(["--first-address", &committee.first.to_string()]);
         command.args(["--listen", &committee.listen().to_string()]);
         command.args(further);
@@ -89,7 +112,7 @@ impl Committee {
 
     /// Starts every node, forms the committee, starts the gateway, waits until it is ready.
     pub(crate) fn form(&self, stage: &Stage) -> anyhow::Result<()> {
-        for node in Self::nodes() {
+        for node in self.first_nodes() {
             self.start_node(stage, &node)?;
         }
         let mut form = self.command(&["committee", "form", "--dir"]);
@@ -119,9 +142,14 @@ impl Committee {
         Ok(value)
     }
 
-    /// The nodes' names.
+    /// The names of the demo's nodes.
     pub(crate) fn nodes() -> impl Iterator<Item = String> {
-        (0..NODES).map(|node| format!("node-{node}"))
+        names(USUAL.nodes)
+    }
+
+    /// The names of the nodes that were there first.
+    pub(crate) fn first_nodes(&self) -> impl Iterator<Item = String> + use<> {
+        names(self.size.nodes)
     }
 
     /// A node's metrics.
@@ -136,19 +164,21 @@ impl Committee {
 
     /// Where a node shows its metrics.
     pub(crate) fn metrics_address(&self, node: &str) -> anyhow::Result<SocketAddr> {
-        let position = Self::nodes().position(|name| name == node);
+        let position = node.strip_prefix("node-").and_then(|position| position.parse::<u32>().ok());
         let position = position.with_context(|| format!("there is no {node}"))?;
-        Ok((self.address(u32::try_from(position)?), METRICS_PORT).into())
+        // The gateway lies between those that were there first and those that were added.
+        let position = position + u32::from(position >= self.size.nodes);
+        Ok((self.address(position), METRICS_PORT).into())
     }
 
     /// Where the gateway shows its metrics.
     pub(crate) fn gateway_metrics_address(&self) -> SocketAddr {
-        (self.address(NODES), METRICS_PORT).into()
+        (self.address(self.size.nodes), METRICS_PORT).into()
     }
 
     /// Where the gateway listens.
     pub(crate) fn listen(&self) -> SocketAddr {
-        (self.address(NODES), GATEWAY_PORT).into()
+        (self.address(self.size.nodes), GATEWAY_PORT).into()
     }
 
     /// Where a node keeps the first of its volumes.
@@ -231,7 +261,7 @@ impl Committee {
         nodes.iter().map(entry).collect::<Option<_>>().context("the status names no shards")
     }
 
-    /// Everything begins with 127.x.y.1: the nodes, then the gateway.
+    /// Everything begins with 127.x.y.1: the first nodes, the gateway, nodes that were added.
     fn address(&self, position: u32) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.first.to_bits() + position)
     }
@@ -252,12 +282,16 @@ pub(crate) fn wait_until_ready(stage: &Stage, address: SocketAddr) -> anyhow::Re
     }
 }
 
-/// The first of consecutive loopback addresses on which nobody listens yet.
-fn draw_addresses() -> anyhow::Result<Ipv4Addr> {
+fn names(nodes: u32) -> impl Iterator<Item = String> {
+    (0..nodes).map(|node| format!("node-{node}"))
+}
+
+/// The first of consecutive loopback addresses on which nobody listens yet; enough for a node more.
+fn draw_addresses(size: Size) -> anyhow::Result<Ipv4Addr> {
     for turn in 0..100_u32 {
         let [x, y, ..] = RandomState::new().hash_one(turn).to_le_bytes();
         let first = Ipv4Addr::new(127, x.clamp(1, 254), y, 1);
-        let free = (0..=NODES).all(|position| {
+        let free = (0..=size.nodes + 1).all(|position| {
             let address = Ipv4Addr::from_bits(first.to_bits() + position);
             [METRICS_PORT, INTERNAL_PORT, GATEWAY_PORT]
                 .into_iter()

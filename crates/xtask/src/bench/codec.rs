@@ -6,18 +6,14 @@
 mod goals;
 mod tables;
 
-use std::fs;
-use std::path::Path;
-
 use anyhow::{Context, bail};
 use serde::Deserialize;
 
+use super::document::{Section, machine};
 use crate::workspace::{Workspace, cargo};
 
-const DOCUMENT: &str = "docs/performance.md";
-const TITLE: &str = "# Performance\n\nMeasured by `cargo xtask bench`, which writes the sections below; figures are read as ratios.\n";
-const BEGIN: &str = "<!-- written by cargo xtask bench codec -->";
-const END: &str = "<!-- end of bench codec -->";
+/// Its section of the document.
+const SECTION: Section = Section { bench: "codec", title: "Codec" };
 /// How to read the tables.
 const LEGEND: &str = "\
     Per core; MB = 10^6 bytes of blob (of slivers where those are rebuilt or verified); medians of interleaved rounds; CPU time unless \
@@ -62,7 +58,7 @@ pub(super) fn run(workspace: &Workspace, quick: bool, json: bool) -> anyhow::Res
     let tables = format!("{}\n{}", goals::table(&lines), tables::tables(&lines));
     print!("{tables}");
     if !quick {
-        write_section(&workspace.root.join(DOCUMENT), &machine(), &tables)?;
+        SECTION.write(workspace, &format!("On {}. {LEGEND}\n\n{tables}", machine()))?;
     }
     Ok(())
 }
@@ -73,57 +69,9 @@ fn lines(text: &str) -> anyhow::Result<Vec<Line>> {
         .collect()
 }
 
-/// Where it ran, as far as the kernel tells.
-fn machine() -> String {
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |name: &str| {
-        let line = cpu.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_once(':')).map_or("unknown", |(_, value)| value.trim())
-    };
-    let count = cpu.lines().filter(|line| line.starts_with("processor")).count();
-    let flags = field("flags");
-    let lanes = if flags.contains("avx512vl") { "AVX-512" } else { "no AVX-512" };
-    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    let load = load.split_whitespace().next().unwrap_or("unknown").to_owned();
-    format!("{count} x {}, {lanes}, load {load} at the end", field("model name"))
-}
-
-/// Replaces this bench's section of the document, or appends it.
-fn write_section(document: &Path, machine: &str, table: &str) -> anyhow::Result<()> {
-    let old = fs::read_to_string(document).unwrap_or_else(|_| TITLE.to_owned());
-    if let Some(folder) = document.parent() {
-        fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
-    }
-    fs::write(document, with_section(&old, machine, table))
-        .with_context(|| format!("write {}", document.display()))
-}
-
-fn with_section(old: &str, machine: &str, table: &str) -> String {
-    let section = format!("{BEGIN}\n## Codec\n\nOn {machine}. {LEGEND}\n\n{table}{END}\n");
-    match (old.find(BEGIN), old.find(END)) {
-        (Some(begin), Some(end)) if begin < end => {
-            let rest = old[end + END.len()..].trim_start_matches('\n');
-            let gap = if rest.is_empty() { "" } else { "\n" };
-            format!("{}{section}{gap}{rest}", &old[..begin])
-        }
-        _ => format!("{}\n\n{section}", old.trim_end()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_section_is_replaced_and_the_rest_stays() {
-        let first = with_section("# Performance\n", "a machine", "| 1 |\n");
-        assert!(first.starts_with("# Performance\n\n<!-- written"));
-        let around = format!("{first}\n## Other\n");
-        let second = with_section(&around, "a machine", "| 2 |\n");
-        assert!(second.contains("| 2 |") && !second.contains("| 1 |"));
-        assert!(second.ends_with("\n\n## Other\n"));
-        assert_eq!(with_section(&second, "a machine", "| 2 |\n"), second);
-    }
 
     #[test]
     fn what_is_no_figure_is_told() {

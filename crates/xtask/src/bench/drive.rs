@@ -8,7 +8,7 @@ use super::load::{Load, Task, Times, Verb};
 use super::noise::Noise;
 use super::tell;
 use super::usage;
-use crate::local_committee::{Committee, Stage};
+use crate::local_committee::{Committee, Size, Stage, USUAL};
 
 /// Objects that open connections before anything is measured.
 const WARM_UP: Task =
@@ -46,7 +46,18 @@ impl<'a> Drive<'a> {
         binary: &std::path::Path,
         noise: &Noise,
     ) -> anyhow::Result<Self> {
-        let committee = Committee::init(binary, stage.directory().join("committee"), &[])?;
+        Self::start_of(USUAL, stage, binary, noise)
+    }
+
+    /// Starts a committee of this size.
+    pub(super) fn start_of(
+        size: Size,
+        stage: &'a Stage,
+        binary: &std::path::Path,
+        noise: &Noise,
+    ) -> anyhow::Result<Self> {
+        let directory = stage.directory().join("committee");
+        let committee = Committee::init_of(size, binary, directory, &[])?;
         committee.form(stage)?;
         let load = Load::on(&committee, noise.clone())?;
         load.run(WARM_UP)?;
@@ -57,6 +68,11 @@ impl<'a> Drive<'a> {
     pub(super) fn end(self) -> anyhow::Result<()> {
         drop(self.load);
         self.committee.end(self.stage)
+    }
+
+    /// Its clients.
+    pub(super) fn load(&self) -> &Load {
+        &self.load
     }
 
     /// The objects' content.
@@ -84,12 +100,14 @@ impl<'a> Drive<'a> {
     }
 
     fn disk_bytes(&self) -> anyhow::Result<u64> {
-        Committee::nodes().map(|node| usage::disk_bytes(&self.committee.volume(&node))).sum()
+        let nodes = self.committee.first_nodes();
+        nodes.map(|node| usage::disk_bytes(&self.committee.volume(&node))).sum()
     }
 
     /// What was written is read from disk again.
     pub(super) fn cool(&self) -> anyhow::Result<()> {
-        Committee::nodes().try_for_each(|node| usage::drop_cached(&self.committee.volume(&node)))
+        let mut nodes = self.committee.first_nodes();
+        nodes.try_for_each(|node| usage::drop_cached(&self.committee.volume(&node)))
     }
 
     /// Does a task and notes what clients see of it, and what it costs.

@@ -138,7 +138,8 @@ pub(super) fn table(figures: &[Figure]) -> String {
     text
 }
 
-fn number(value: f64) -> String {
+/// With digits enough to compare.
+pub(super) fn number(value: f64) -> String {
     let digits = if value.abs() < 10.0 { 3 } else { 1 };
     format!("{value:.digits$}")
 }

@@ -87,7 +87,7 @@ impl Load {
         let token = token.with_context(|| format!("{file} holds no token"))?;
         let gateway = GatewayAccess {
             address: committee.listen(),
-            tls: connector(Path::new(committee.variable("FLOE_CA")?))?,
+            tls: client_config(Path::new(committee.variable("FLOE_CA")?))?.into(),
             authorization: HeaderValue::from_str(&format!("Bearer {token}"))?,
         };
         Ok(Self { runtime, gateway: Arc::new(gateway), noise })
@@ -198,7 +198,8 @@ impl Client {
     }
 }
 
-fn connector(ca: &Path) -> anyhow::Result<TlsConnector> {
+/// TLS with whoever this CA vouches for.
+pub(super) fn client_config(ca: &Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
     let certificates = CertificateDer::pem_file_iter(ca)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .with_context(|| format!("read {}", ca.display()))?;
@@ -209,5 +210,5 @@ fn connector(ca: &Path) -> anyhow::Result<TlsConnector> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
+    Ok(Arc::new(config))
 }

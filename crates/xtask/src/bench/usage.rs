@@ -27,9 +27,27 @@ pub(super) fn cpu_seconds(
     processes.iter().map(seconds).collect()
 }
 
+/// CPU seconds of this process; of its children that have ended and were waited for.
+pub(super) fn own_cpu_seconds() -> anyhow::Result<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/self/stat").context("read /proc/self/stat")?;
+    let both = ticks(&stat).zip(ticks_of_children(&stat));
+    let (own, children) = both.context("/proc/self/stat is not understood")?;
+    Ok((own / TICKS_PER_SECOND, children / TICKS_PER_SECOND))
+}
+
 /// User and system time, fields 14 and 15; the second may hold blanks.
 fn ticks(stat: &str) -> Option<f64> {
-    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    two_fields(stat, 11)
+}
+
+/// The same of children, fields 16 and 17.
+fn ticks_of_children(stat: &str) -> Option<f64> {
+    two_fields(stat, 13)
+}
+
+/// The sum of two fields, the first that many after the name.
+fn two_fields(stat: &str, after: usize) -> Option<f64> {
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(after);
     let mut next = || fields.next()?.parse::<f64>().ok();
     Some(next()? + next()?)
 }
@@ -121,6 +139,7 @@ mod tests {
     fn the_kernels_words_are_understood() {
         let stat = "42 (a b) c) S 1 2 3 4 5 6 7 8 9 10 150 50 0 0 20 0 9 0 1 2 3";
         assert_eq!(ticks(stat), Some(200.0));
+        assert_eq!(ticks_of_children(&stat.replace("50 0 0", "50 3 4")), Some(7.0));
         assert_eq!(ticks("42 (x) S 1"), None);
         assert_eq!(high_water("VmPeak: 9 kB\nVmHWM:\t   2048 kB\n"), Some(2 << 20));
     }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -97,6 +97,18 @@ impl Stage {
             }
             thread::sleep(GLANCE);
         }
+    }
+
+    /// As [`Stage::wait`], but not for longer than this.
+    pub(crate) fn wait_within(&self, name: &str, within: Duration) -> anyhow::Result<ExitStatus> {
+        let begin = Instant::now();
+        while begin.elapsed() < within {
+            if let Some(status) = self.shared.lock().ended(name)? {
+                return Ok(status);
+            }
+            thread::sleep(GLANCE);
+        }
+        bail!("{name} has not ended within {} s", within.as_secs())
     }
 
     /// Ends a process the hard way (SIGKILL).
