@@ -20,7 +20,7 @@ use floe_api::report::ServingState;
 use floe_api::{Call, ErrorCode};
 use floe_client::{Deleted, Resolution};
 use floe_env::Random as _;
-use floe_model::{CatalogEntry, SignedRelease};
+use floe_model::{CatalogEntry, Release, SignedRelease};
 use floe_tests::sim::EventLog;
 use floe_tests::sim_committee::scene::{
     become_impostor, code, content, gossip, play, play_seed, slivers,
@@ -374,6 +374,45 @@ fn what_is_deleted_is_undeleted_within_its_window_and_not_after() {
         // The name is free all the same.
         assert_eq!(status(application.put("blob", bytes.clone()).await), StatusCode::CREATED);
         assert_eq!(application.get_strictly("blob").await.unwrap().body, bytes);
+    });
+    assert_eq!(world.log().panics(), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_said_to_be_deleted_stays_so_though_the_first_try_reached_too_few() {
+    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
+    println!("seed {seed}");
+    let world = run(Setup::small(seed), |world| async move {
+        let hand = ByHand::new(&world);
+        for node in world.nodes() {
+            world.serving(&hand.nodes, node).await;
+        }
+        let application = Application::new(&world, hand.env(), "gateway-0");
+        let put = application.put("blob", Bytes::from(content(9))).await.unwrap();
+        assert_eq!(put.status, StatusCode::CREATED);
+        let claim = feed(&hand, 0).await.into_iter().find_map(|entry| match entry {
+            CatalogEntry::Claim(claim, _) => Some(claim.body),
+            _ => None,
+        });
+        let claim = claim.unwrap();
+        // A deletion reaches one node, and nobody hears of it from there.
+        for peer in ["node-1", "node-2", "node-3"] {
+            world.cut("node-0", peer);
+        }
+        let release = hand.sign(Release {
+            claim: claim.claim,
+            namespace_uid: claim.namespace_uid,
+            name: claim.name,
+            created: claim.created,
+            signed: hand.now(),
+        });
+        hand.nodes.put_release(&hand.target(0), &release).await.unwrap();
+        world.cut("gateway-0", "node-3");
+        assert_eq!(application.delete("blob").await.unwrap().status, StatusCode::NOT_FOUND);
+        world.join("gateway-0", "node-3");
+        world.kill("node-0").await;
+        let read = application.get("blob", None).await.unwrap();
+        assert_eq!(read.status, StatusCode::NOT_FOUND, "it came back");
     });
     assert_eq!(world.log().panics(), Vec::<String>::new());
 }

@@ -12,7 +12,8 @@ use floe_client::{
     WriteError,
 };
 use floe_model::{
-    BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, Release, SignedClaim, Timestamp,
+    BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, Release, SignedClaim, SignedRelease,
+    Timestamp,
 };
 use futures::StreamExt as _;
 use http::header::{
@@ -204,7 +205,21 @@ pub(crate) async fn delete(
     if query.unfinished {
         return release_unfinished(&app, &headers, &namespace, &name).await;
     }
-    let certified = found(&app, &headers, Verb::Delete, &namespace, &name).await?;
+    let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
+    app.allow(&headers, Verb::Delete, &namespace, Some(&name)).await?;
+    let uid = app.objects.namespace_uid(&namespace);
+    let _change = app.resolved.changing((uid, name.clone()));
+    let resolution = app.client.resolve(uid, &name).await;
+    let certified = match resolution.map_err(|error| resolve_problem(&error))? {
+        Resolution::Found(certified) => certified,
+        Resolution::Absent { last_release } => {
+            hand_on(&app, last_release.as_deref()).await?;
+            return Err(Problem::new(
+                Kind::NotFound,
+                format!("there is no blob {namespace}/{name}"),
+            ));
+        }
+    };
     let claim = &certified.0;
     let tag = format!("\"{}\"", claim.body.blob);
     let condition = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
@@ -212,12 +227,22 @@ pub(crate) async fn delete(
         return Err(Problem::new(Kind::PreconditionFailed, format!("the blob is {tag}")));
     }
     let release = release_of(&claim.body, app.now());
-    let _change = app.resolved.changing((claim.body.namespace_uid, claim.body.name.clone()));
     app.client.release(&release).await.map_err(|error| release_problem(&error))?;
     let until = time(undeletable_until(&app, release.signed));
     let (name, blob) = (claim.body.name.clone(), Some(claim.body.blob));
     let released = Released { name, blob, undelete_until: Some(until) };
     Ok(json(StatusCode::ACCEPTED, &released))
+}
+
+/// The deletion before this one may have reached too few nodes, and said so: to say now that there is
+/// nothing is a promise like its own. What is too old to be taken is on all nodes, or nowhere.
+async fn hand_on(app: &App, last_release: Option<&SignedRelease>) -> Result<(), Problem> {
+    let retention_millis = app.client.committee().newest().policy.release_retention_millis;
+    let taken = |it: &&SignedRelease| app.now().millis_since(it.body.signed) <= retention_millis;
+    if let Some(release) = last_release.filter(taken) {
+        app.client.release(&release.body).await.map_err(|error| release_problem(&error))?;
+    }
+    Ok(())
 }
 
 #[derive(Serialize)]
