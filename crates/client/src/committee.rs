@@ -8,12 +8,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use floe_api::EpochHint;
-use floe_api::messages::{CertifiedClaim, Chain, ChainLink};
+use floe_api::messages::{Chain, ChainLink};
 use floe_model::epochs;
 use floe_model::keys::RegistrarPublicKey;
 use floe_model::{
-    EpochNumber, EpochRecord, EpochTree, Hash, Layout as _, Member, RecordHash, ShardIndex,
-    SignedRecord, hash,
+    EpochNumber, EpochRecord, EpochTree, Hash, Member, RecordHash, ShardIndex, SignedRecord,
 };
 
 /// A chain that must not be followed.
@@ -74,7 +73,7 @@ pub struct Committee {
     checked: Mutex<BTreeSet<Hash>>,
 }
 
-/// Checked certificates that are remembered.
+/// Checked certificates and releases that are remembered.
 const MOST_CHECKED: usize = 4096;
 /// Records above the committed one that are kept.
 const MOST_UNCOMMITTED: usize = 1024;
@@ -199,17 +198,17 @@ impl Committee {
         hint.number > known.newest.1.number
     }
 
-    /// Whether this very claim and certificate were checked before.
-    pub(crate) fn was_checked(&self, certified: &CertifiedClaim) -> bool {
-        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest(certified))
+    /// Whether what has this hash, signatures included, was checked before.
+    pub(crate) fn was_checked(&self, statement: &Hash) -> bool {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner).contains(statement)
     }
 
-    pub(crate) fn remember_checked(&self, certified: &CertifiedClaim) {
+    pub(crate) fn remember_checked(&self, statement: Hash) {
         let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         if checked.len() >= MOST_CHECKED {
             checked.clear();
         }
-        checked.insert(digest(certified));
+        checked.insert(statement);
     }
 
     fn links(&self, from: EpochNumber) -> Vec<ChainLink> {
@@ -287,10 +286,6 @@ fn kept(tree: &EpochTree, newest: &RecordHash) -> EpochTree {
         }
     }
     wanted
-}
-
-fn digest(certified: &CertifiedClaim) -> Hash {
-    hash(&[&certified.claim.to_bytes(), &certified.certificate.to_bytes()])
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use floe_api::messages::{CertifiedClaim, NameStatement, Statements};
 use floe_env::{Work, compute};
 use floe_model::{
-    BlobName, Certificate, ClaimId, EpochRecord, Member, NamespaceUid, RecordHash, SignedClaim,
-    SignedRecord,
+    BlobName, Certificate, ClaimId, EpochRecord, Layout as _, Member, NamespaceUid, RecordHash,
+    SignedClaim, SignedRecord, SignedRelease, hash,
 };
 
 use tokio::sync::Mutex;
@@ -232,8 +232,7 @@ fn check(
                 answer.claims.push((claim, certificate));
             }
             NameStatement::Release(release) => {
-                let signed = known(committee, &release.record)?;
-                release.verify(&signed.record).map_err(|error| error.to_string())?;
+                check_release(committee, &release)?;
                 answer.releases.push(*release);
             }
         }
@@ -246,15 +245,29 @@ pub(crate) fn check_certified(
     committee: &Committee,
     certified: &CertifiedClaim,
 ) -> Result<(), String> {
-    if committee.was_checked(certified) {
+    let CertifiedClaim { claim, certificate } = certified;
+    let statement = hash(&[&claim.to_bytes(), &certificate.to_bytes()]);
+    if committee.was_checked(&statement) {
         return Ok(());
     }
-    let CertifiedClaim { claim, certificate } = certified;
     let signed = known(committee, &claim.record)?;
     claim.verify(&signed.record).map_err(|error| error.to_string())?;
     let signed = known(committee, &certificate.record)?;
     certificate.verify(&signed.record, &claim.body).map_err(|error| error.to_string())?;
-    committee.remember_checked(certified);
+    committee.remember_checked(statement);
+    Ok(())
+}
+
+/// Checks a release. A name that is written and deleted again and again has many, for as long as
+/// releases are kept.
+fn check_release(committee: &Committee, release: &SignedRelease) -> Result<(), String> {
+    let statement = hash(&[&release.to_bytes()]);
+    if committee.was_checked(&statement) {
+        return Ok(());
+    }
+    let signed = known(committee, &release.record)?;
+    release.verify(&signed.record).map_err(|error| error.to_string())?;
+    committee.remember_checked(statement);
     Ok(())
 }
 
