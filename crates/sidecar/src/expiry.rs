@@ -9,7 +9,7 @@ use floe_api::ApiError;
 use floe_env::{BoxFuture, Work};
 use floe_model::{BlobName, ClaimId, NamespaceUid, Release, Timestamp};
 use floe_plan::custody::{Forget, NameFacts, ReleasedClaim, forget};
-use floe_plan::expiry::{Expiry, ExpiryFacts, expired};
+use floe_plan::expiry::{Expiry, ExpiryFacts, UPLOAD_MILLIS, expired};
 use floe_store::{BlobKey, Entry, NameState, State, Window};
 
 use crate::node::{Node, Signals};
@@ -103,6 +103,7 @@ fn is_over(state: &State, key: BlobKey, node: &Node, (now, window): (Timestamp, 
 async fn round(node: &Arc<Node>) -> Result<Outcome, ApiError> {
     let (now, window) = (node.now(), node.window(&*node.epoch()?));
     note_running(node, &window).await?;
+    node.signals.forget_touches(Timestamp(now.0.saturating_sub(UPLOAD_MILLIS)));
     let looking = Arc::clone(node);
     let candidates = node.with_store(Work::Repair, move |store| {
         Ok(store.read(|state| {

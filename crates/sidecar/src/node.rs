@@ -192,6 +192,15 @@ impl Signals {
         of_key.filter(|(claim, _)| open(claim)).map(|(_, at)| *at).max()
     }
 
+    /// What came before is of no use any more.
+    pub(crate) fn forget_touches(&self, before: Timestamp) {
+        let mut touched = self.touched.lock().unwrap_or_else(PoisonError::into_inner);
+        touched.retain(|_, claims| {
+            claims.retain(|_, at| *at >= before);
+            !claims.is_empty()
+        });
+    }
+
     /// The start of this process: before it nobody took notes.
     pub(crate) const fn started(&self) -> Timestamp {
         self.started
