@@ -15,7 +15,16 @@ impl NodeClient {
     /// [`Route::Epoch`](crate::route::Route::Epoch), page by page: the chain of the record that the
     /// node accepted last, from record 0 on, up to 64 MiB.
     pub async fn epoch(&self, target: &Target) -> Result<Answer<Chain>, CallError> {
-        let mut answer = self.epoch_page(target, None).await?;
+        self.epoch_after(target, None).await
+    }
+
+    /// As [`Self::epoch`], what is behind a number.
+    pub async fn epoch_after(
+        &self,
+        target: &Target,
+        after: Option<EpochNumber>,
+    ) -> Result<Answer<Chain>, CallError> {
+        let mut answer = self.epoch_page(target, after).await?;
         let mut bytes: usize = answer.value.links.iter().map(ChainLink::bytes).sum();
         while let Some(last) = answer.value.links.last().map(|link| &link.record.record) {
             if answer.epoch.is_some_and(|tip| tip.number <= last.number) {
@@ -56,9 +65,12 @@ impl NodeClient {
         for next in pages {
             match self.send::<_, Acceptance>(target, Call::PushEpoch, &page).await {
                 Ok(_) => {}
-                // It keeps what leads to a committed record, and may accept what follows.
-                Err(error) if error.refusal().is_some_and(|it| it.code == ErrorCode::NeedEpoch) => {
-                }
+                // It keeps what leads to a committed record, and may accept what follows: a new volume
+                // is named only there.
+                Err(error)
+                    if error.refusal().is_some_and(|it| {
+                        matches!(it.code, ErrorCode::NeedEpoch | ErrorCode::NotServing)
+                    }) => {}
                 Err(error) => return Err(error),
             }
             page = next;

@@ -287,8 +287,10 @@ async fn fetch_pages(node: &Arc<Node>, peer: &Target) -> Result<(), String> {
         let taken = take(node, page.value).await;
         let ends = page.epoch.is_none_or(|tip| tip.number <= last);
         match taken {
-            // The next page may show what proves this one.
-            Err(error) if ends || error.code != ErrorCode::NeedEpoch => {
+            // The next page may show what proves this one, or name this volume.
+            Err(error)
+                if ends || !matches!(error.code, ErrorCode::NeedEpoch | ErrorCode::NotServing) =>
+            {
                 return Err(error.to_string());
             }
             _ if ends || after.is_some_and(|after| last <= after) => return Ok(()),

@@ -347,3 +347,35 @@ async fn a_certificate_that_counts_no_more_does_not_enter_the_catalogs() {
         assert_eq!(known.value.items, [], "node {member}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_volume_takes_a_chain_of_which_only_the_second_page_names_it() {
+    let mut cluster = Cluster::start(4, 4).await;
+    let operator = operator_key();
+    let child = |parent: &EpochRecord| {
+        let mut record = parent.clone();
+        (record.number, record.parent) = (EpochNumber(parent.number.0 + 1), parent.hash());
+        let members = record.members.iter_mut();
+        members.for_each(|it| it.zone = format!("{:0250}", parent.number.0));
+        record
+    };
+    let mut last = cluster.record.clone();
+    while cluster.chain.pages().count() < 2 {
+        for _ in 0..100 {
+            last = child(&last);
+            let signature = operator.sign(&SignedRecord::statement(&last));
+            let record = SignedRecord { record: last.clone(), key: operator.public(), signature };
+            cluster.chain.links.push(ChainLink { record, proof: None });
+        }
+    }
+    let fits = cluster.chain.pages().next().unwrap().links.len();
+    cluster.chain.links.truncate(fits - 1);
+    for _ in 0..3 {
+        let record = child(&cluster.chain.links.last().unwrap().record.record);
+        let accepted = cluster.issue(record).await;
+        cluster.commit(&accepted).await;
+    }
+    assert_eq!(cluster.chain.pages().count(), 2);
+    cluster.replace(0, Limits::default()).await;
+    assert_eq!(cluster.report(0).await.epoch.unwrap().hash, cluster.record.hash());
+}
