@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use floe_api::messages::{NameStatement, Statements};
 use floe_api::{ApiError, ErrorCode, Target};
-use floe_env::BoxFuture;
+use floe_env::{BoxFuture, Work};
 use floe_model::catalog::{Bucket, BucketDigest};
 use floe_model::{BlobId, CatalogEntry, ClaimId, NodeName, SignedRelease, Timestamp};
 use floe_plan::custody::{LiveClaim, LiveClaimFacts, live_claim};
@@ -74,13 +74,14 @@ impl DigestWorker {
     async fn round(&self, epoch: &Arc<Epoch>) -> Result<usize, ApiError> {
         let node = &self.node;
         let (now, retention) = (node.now(), epoch.record.policy.release_retention_millis);
-        let own = node.read(move |state| {
+        let old = node.read(move |state| {
             let old = old_claims(state, now, retention);
             let old = old
                 .map(|(id, blob, signed)| (id, OldClaim { blob, signed, said: BTreeMap::new() }));
-            (state.digests(), old.collect::<BTreeMap<ClaimId, OldClaim>>())
+            old.collect::<BTreeMap<ClaimId, OldClaim>>()
         });
-        let (digests, mut old) = own.await?;
+        let mut old = old.await?;
+        let digests = node.with_store(Work::Repair, |store| Ok(store.digests())).await?;
         for (_, peer) in epoch.peers() {
             if let Err(error) = self.compare(epoch, &peer, &digests, &mut old).await {
                 tracing::debug!(%peer, %error, "a peer's catalog cannot be compared with");

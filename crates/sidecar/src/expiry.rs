@@ -20,6 +20,8 @@ const ROUND: Duration = Duration::from_secs(30);
 /// A shorter undelete window than four rounds is looked at four times.
 const ROUNDS_OF_A_WINDOW: u64 = 4;
 const SHORTEST_ROUND: Duration = Duration::from_millis(500);
+/// Keys that are looked at without letting writers through.
+const KEYS_AT_A_TIME: usize = 1000;
 /// How often the time that the volume has run is written down, while releases are at hand.
 const NOTE_MILLIS: u64 = 60_000;
 
@@ -100,16 +102,42 @@ fn is_over(state: &State, key: BlobKey, node: &Node, (now, window): (Timestamp, 
     expired(now, &facts(state, key, &node.signals, window)) == Expiry::Expired
 }
 
+/// What was found out about some keys.
+struct Page {
+    over: Vec<BlobKey>,
+    /// The last one looked at; `None` if there was none.
+    last: Option<BlobKey>,
+}
+
+/// Looks at the next keys. Writers wait meanwhile, so there are only some of them.
+fn page(state: &State, after: Option<BlobKey>, node: &Node, moment: (Timestamp, &Window)) -> Page {
+    let keys: Box<dyn Iterator<Item = _>> = match after {
+        None => Box::new(state.keys()),
+        Some(after) => Box::new(state.keys_after(after)),
+    };
+    let mut page = Page { over: Vec::new(), last: None };
+    for (key, _) in keys.take(KEYS_AT_A_TIME) {
+        page.last = Some(key);
+        if is_over(state, key, node, moment) {
+            page.over.push(key);
+        }
+    }
+    page
+}
+
 async fn round(node: &Arc<Node>) -> Result<Outcome, ApiError> {
     let (now, window) = (node.now(), node.window(&*node.epoch()?));
     note_running(node, &window).await?;
     node.signals.forget_touches(Timestamp(now.0.saturating_sub(UPLOAD_MILLIS)));
     let looking = Arc::clone(node);
     let candidates = node.with_store(Work::Repair, move |store| {
-        Ok(store.read(|state| {
-            let over = |key: &BlobKey| is_over(state, *key, &looking, (now, &window));
-            state.keys().map(|(key, _)| key).filter(over).collect::<Vec<BlobKey>>()
-        }))
+        let (mut over, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.read(|state| page(state, after, &looking, (now, &window)));
+            over.extend(page.over);
+            let Some(last) = page.last else { return Ok(over) };
+            after = Some(last);
+        }
     });
     let mut outcome = Outcome::default();
     for key in candidates.await? {
@@ -124,7 +152,7 @@ async fn note_running(node: &Arc<Node>, window: &Window) -> Result<(), ApiError>
     let ran = window.ran_millis;
     node.transact(move |state| {
         let due = ran.saturating_sub(state.ran_millis()) >= NOTE_MILLIS;
-        let note = due && state.ended_names().next().is_some();
+        let note = due && state.has_releases();
         Ok((note.then_some(Entry::Ran { millis: ran }).into_iter().collect(), ()))
     })
     .await

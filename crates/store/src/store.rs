@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use floe_env::{Disk, DiskLock, Space};
+use floe_model::catalog::{BUCKETS, Bucket, BucketDigest};
 use floe_model::codec::Layout as _;
 use floe_model::keys::{NodeKey, NodeSignature};
 use floe_model::record::possession_statement;
@@ -303,6 +304,13 @@ impl Store {
         find: impl FnOnce(&State) -> Option<LogSpan>,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         self.read(find).map(|span| self.log.payload(span)).transpose()
+    }
+
+    /// The digests of all buckets of the catalog, in their order. Writers get between two of them: the
+    /// state is not looked at for long.
+    pub fn digests(&self) -> Vec<BucketDigest> {
+        let buckets = (0..BUCKETS).map(Bucket);
+        buckets.map(|bucket| self.read(|state| state.digest(bucket))).collect()
     }
 
     /// The number of the newest durable entry of the change feed; 0 for none.

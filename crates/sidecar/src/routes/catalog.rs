@@ -84,7 +84,7 @@ pub(super) async fn list(
 
 /// Answers [`floe_api::Route::Digests`].
 pub(super) async fn digests(node: &Arc<Node>) -> Answer {
-    ok(&Digests(node.read(State::digests).await?))
+    ok(&Digests(node.with_store(Work::Foreground, |store| Ok(store.digests())).await?))
 }
 
 /// Answers [`floe_api::Route::Bucket`].

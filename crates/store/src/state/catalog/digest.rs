@@ -8,7 +8,7 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use floe_model::catalog::{BUCKETS, Bucket, BucketDigest};
+use floe_model::catalog::{Bucket, BucketDigest};
 use floe_model::{Certificate, ClaimId, SignedClaim, SignedRelease, hash};
 
 use crate::state::State;
@@ -83,14 +83,9 @@ impl State {
         items
     }
 
-    /// The digests of all buckets, in their order.
-    pub fn digests(&self) -> Vec<BucketDigest> {
-        let buckets = (0..BUCKETS).map(Bucket);
-        buckets
-            .map(|bucket| {
-                let items = self.bucket(bucket).into_iter();
-                items.fold(BucketDigest::default(), |sum, item| sum.and(&item.digest()))
-            })
-            .collect()
+    /// The digest of a bucket.
+    pub fn digest(&self, bucket: Bucket) -> BucketDigest {
+        let items = self.bucket(bucket).into_iter();
+        items.fold(BucketDigest::default(), |sum, item| sum.and(&item.digest()))
     }
 }

@@ -1,5 +1,6 @@
 //! What may be asked of the catalog.
 
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -109,10 +110,13 @@ impl State {
 
     /// The names of which there are releases, with all that is known of them.
     pub fn ended_names(&self) -> impl Iterator<Item = (&NamespaceUid, &BlobName, &NameState)> + '_ {
-        let names = self.catalog.names.iter();
-        let names =
-            names.flat_map(|(uid, names)| names.iter().map(move |(name, it)| (uid, name, it)));
-        names.filter(|(_, _, state)| !state.releases.is_empty())
+        let ended: BTreeSet<_> = self.catalog.ended.values().flatten().collect();
+        ended.into_iter().filter_map(|(uid, name)| Some((uid, name, self.catalog.name(uid, name)?)))
+    }
+
+    /// Whether there is any release.
+    pub fn has_releases(&self) -> bool {
+        !self.catalog.ended.is_empty()
     }
 
     /// Whether an entry would change nothing: a feed need not carry it again.
