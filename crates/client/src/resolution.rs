@@ -99,11 +99,30 @@ pub fn resolve(
     Verdict::Resolved(Resolution::Absent { last_release: last_release.map(Box::new) })
 }
 
-/// The newest of all claims among the answers that a release among them covers.
-pub(crate) fn newest_released(answers: &BTreeMap<usize, NameAnswer>) -> Option<Certified> {
-    let is_released = |claim: &Claim| releases(answers).any(|it| it.body.covers(claim));
+/// The newest of all claims among the answers that a release among them covers. One that was released
+/// longer ago than releases are kept counts only when nodes worth f+1 shards still show it: a liar, or
+/// a node from the past, may know what all others have forgotten.
+pub(crate) fn newest_released(
+    record: &EpochRecord,
+    answers: &BTreeMap<usize, NameAnswer>,
+    now: Timestamp,
+) -> Option<Certified> {
+    let is_young = |release: &&SignedRelease| {
+        now.millis_since(release.body.signed) <= record.policy.release_retention_millis
+    };
+    let shows = |member: &usize, claim: &Claim| {
+        let claims = answers.get(member).into_iter().flat_map(|answer| &answer.claims);
+        claims.into_iter().any(|shown| shown.0.body.claim == claim.claim)
+    };
+    let counts = |claim: &Claim| {
+        let mut ends = releases(answers).filter(|release| release.body.covers(claim)).peekable();
+        let holders = || answers.keys().copied().filter(|member| shows(member, claim));
+        ends.peek().is_some()
+            && (ends.any(|release| is_young(&release))
+                || Tally::of(record, holders()).reaches(Threshold::Vouching))
+    };
     let shown = answers.values().flat_map(|answer| &answer.claims);
-    shown.filter(|shown| is_released(&shown.0.body)).max_by_key(|it| claim_order(it)).cloned()
+    shown.filter(|shown| counts(&shown.0.body)).max_by_key(|it| claim_order(it)).cloned()
 }
 
 /// The claim ids that no release among the answers covers: of the newest object first.

@@ -76,10 +76,11 @@ impl Client {
             return Err(round.ballot.not_enough(Phase::Resolve).into());
         }
         let answers = round.ballot.answers();
-        match resolve(round.ballot.record(), answers, true, self.unix_now()) {
+        let (record, now) = (round.ballot.record(), self.unix_now());
+        match resolve(record, answers, true, now) {
             Verdict::Resolved(Resolution::Found(found)) => Ok(Deleted::Live(found)),
             Verdict::Resolved(Resolution::Absent { last_release }) => {
-                let content = newest_released(answers).map(Box::new);
+                let content = newest_released(record, answers, now).map(Box::new);
                 Ok(content.zip(last_release).map_or(Deleted::Nothing, |(content, last_release)| {
                     Deleted::Released { content, last_release }
                 }))

@@ -218,3 +218,20 @@ fn nodes_weigh_as_much_as_their_shards() {
     let answers = BTreeMap::from([(1, shows(&[&fresh])), (2, denies())]);
     assert_eq!(resolve(&record, &answers, false, NOW), Verdict::AskMore);
 }
+
+#[test]
+fn what_was_deleted_long_ago_is_brought_back_only_if_it_is_not_forgotten() {
+    let (old, new) = (claim(1, OLD, OLD), claim(2, FRESH, FRESH));
+    let knows =
+        |it: &Certified| NameAnswer { claims: vec![it.clone()], releases: vec![release(it)] };
+    let newest = |answers: [NameAnswer; 3], now| {
+        let answers = answers.into_iter().enumerate().collect();
+        newest_released(&record(), &answers, now)
+    };
+    let later = Timestamp(NOW.0 + 30 * DAY);
+    assert_eq!(newest([knows(&old), denies(), denies()], NOW), Some(old.clone()));
+    assert_eq!(newest([knows(&old), denies(), denies()], later), None, "one may be a liar");
+    assert_eq!(newest([knows(&old), denies(), knows(&old)], later), Some(old.clone()));
+    assert_eq!(newest([knows(&old), knows(&new), knows(&old)], NOW), Some(new));
+    assert_eq!(newest([shows(&[&old]), denies(), denies()], NOW), None, "it was not released");
+}
