@@ -17,6 +17,7 @@ pub mod deletion;
 mod hosts;
 mod impostor;
 pub mod inspect;
+pub mod jobs;
 mod liar;
 pub mod nemesis;
 pub mod past;

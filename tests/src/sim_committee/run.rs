@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use super::world::{Order, SCRIPT, STEWARD};
-use super::{Atlas, Setup, World, hosts, succession};
+use super::{Atlas, Setup, World, hosts, jobs, succession};
 use crate::sim::sim_builder;
 
 /// No script takes longer.
@@ -35,6 +35,10 @@ where
     for steward in world.stewards() {
         let world = Arc::clone(&world);
         sim.host(steward.clone(), move || succession::steward(Arc::clone(&world), steward.clone()));
+    }
+    for job in world.jobs() {
+        let world = Arc::clone(&world);
+        sim.host(job.clone(), move || jobs::repair(Arc::clone(&world), job.clone()));
     }
     sim.client(STEWARD, hosts::steward(Arc::clone(&world)));
     let panicked: Arc<Mutex<Option<Box<dyn Any + Send>>>> = Arc::default();

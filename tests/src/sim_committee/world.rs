@@ -14,6 +14,7 @@ use floe_model::{CommitteeId, EpochRecord, Geometry, Incarnation, NodeName};
 use floe_steward::{Genesis, Keys, Trust};
 use tokio::sync::oneshot;
 
+use super::jobs::{Assigned, JobOutcome};
 use super::{Atlas, Impostor};
 use crate::sim::{EventLog, SimClock, SimDisk, SimRandom, sim_env};
 
@@ -49,6 +50,8 @@ pub struct Setup {
     pub gateways: usize,
     /// Stewards that keep the chain going, side by side.
     pub stewards: usize,
+    /// Hosts for repair jobs.
+    pub jobs: usize,
     /// The length of a simulated step: the shorter, the slower and the finer.
     pub tick: Duration,
     /// The size of each node's disk.
@@ -66,6 +69,7 @@ impl Setup {
             spares: 0,
             gateways: 2,
             stewards: 0,
+            jobs: 0,
             tick,
             disk_bytes: 1 << 30,
         }
@@ -107,6 +111,10 @@ pub(super) struct State {
     down: BTreeSet<String>,
     /// Which of its volumes each node has now.
     incarnations: BTreeMap<NodeName, u32>,
+    /// What repair jobs are to do, from their next start on.
+    pub(super) assigned: Option<Assigned>,
+    /// What repair jobs did, those that ended by themselves.
+    pub(super) jobs_done: Vec<(String, JobOutcome)>,
     /// What share each node is to have.
     weights: BTreeMap<NodeName, u32>,
     /// Why a host's process ended or did not start, the last time.
@@ -129,9 +137,11 @@ impl World {
         let node = |at: usize| format!("node-{at}");
         let gateway = |at: usize| format!("gateway-{at}");
         let steward = |at: usize| format!("steward-{at}");
+        let job = |at: usize| format!("repair-{at}");
         let peers = (0..setup.nodes + setup.spares).map(|at| (node(at), Role::Node));
         let peers = peers.chain((0..setup.gateways).map(|at| (gateway(at), Role::Gateway)));
         let peers = peers.chain((0..setup.stewards).map(|at| (steward(at), Role::Operator)));
+        let peers = peers.chain((0..setup.jobs).map(|at| (job(at), Role::Repair)));
         let others = [(SCRIPT.to_owned(), Role::Gateway), (STEWARD.to_owned(), Role::Operator)];
         let (mut identities, mut disks) = (BTreeMap::new(), BTreeMap::new());
         for (host, role) in peers.chain(others) {
@@ -204,6 +214,11 @@ impl World {
     /// The names of the hosts of stewards that go on.
     pub fn stewards(&self) -> Vec<String> {
         (0..self.setup.stewards).map(|at| format!("steward-{at}")).collect()
+    }
+
+    /// The names of the hosts of repair jobs.
+    pub fn jobs(&self) -> Vec<String> {
+        (0..self.setup.jobs).map(|at| format!("repair-{at}")).collect()
     }
 
     /// The names of the gateways' hosts.
