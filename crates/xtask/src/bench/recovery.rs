@@ -25,11 +25,13 @@ use scene::Scene;
 const SECTION: Section = Section { bench: "recovery", title: "Recovery" };
 /// How to read the tables.
 const LEGEND: &str = "\
-    Real processes on loopback, caches dropped, one run of each case; MB = 10^6 bytes. A node with so many of the shards is killed, its \
+    Real processes on loopback, caches dropped, one run of each case; MB = 10^6 bytes. A node that holds the most shards is killed, its \
     volume taken away, the node started again; `floe committee replace` follows as soon as the status says lost, `floe repair` as soon \
-    as the next incarnation is committed, a steward does the rest. Seconds count from the wipe. In brackets, after the slash, the floor: as \
-    many bytes copied from file to file over TLS between two threads, synced every 64 MiB, half of it before the wipe and half of it after \
-    all is whole. CPU time counts while `floe repair` runs. Payload read is to be at most 1.05 bytes per byte restored.";
+    as the next incarnation is committed, a steward does the rest. Seconds count from the wipe. CPU time counts while `floe repair` \
+    runs. Payload read is to be at most 1.05 bytes per byte restored.\n\n\
+    In brackets the ratio to the floor of the same run, and the floor: as many bytes copied from file to file over TLS between two \
+    threads, synced every 64 MiB, half of them before the wipe and half after all is whole; where a node joins, the least that must \
+    move for each node to have its share. Meanwhile two clients read old blobs and write new ones in turn.";
 const MIB: u64 = 1 << 20;
 /// Bytes of a blob: many full stripes.
 const BLOB_BYTES: u64 = 64 * MIB;
