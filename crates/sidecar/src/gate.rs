@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use floe_api::{ApiError, ErrorCode, Route};
-use floe_model::{EpochNumber, EpochRecord, FeedPosition, NodeName};
+use floe_model::{EpochNumber, EpochRecord, FeedPosition, Incarnation, NodeName};
 use floe_plan::custody::{self, CatchUp, CursorAnswer, CursorCheck, Standing};
 
 use crate::refusal;
@@ -167,15 +167,21 @@ impl Gate {
         self.learnt().caught_up = true;
     }
 
-    /// A peer's feed was read to its head; true if that makes the node catch up now.
-    pub(crate) fn feed_read(&self, record: &EpochRecord, me: &NodeName, peer: NodeName) -> bool {
+    /// A peer's feed was read to its head; true if that makes the node catch up now. `records` as
+    /// [`custody::caught_up`] wants them.
+    pub(crate) fn feed_read(
+        &self,
+        records: &[&EpochRecord],
+        (me, incarnation): (&NodeName, Incarnation),
+        peer: NodeName,
+    ) -> bool {
         let mut learnt = self.learnt();
         learnt.read.insert(peer);
         if learnt.caught_up {
             return false;
         }
-        let facts = CatchUp { me, since_genesis: false, read: &learnt.read };
-        custody::caught_up(record, &facts)
+        let facts = CatchUp { me, incarnation, since_genesis: false, read: &learnt.read };
+        custody::caught_up(records, &facts)
     }
 }
 
@@ -242,8 +248,10 @@ mod tests {
     fn a_new_incarnation_reads_others_first() {
         let gate = Gate::default();
         let (record, me) = (testing::record(4, 4), "node-0".parse().unwrap());
-        assert!(!gate.feed_read(&record, &me, "node-1".parse().unwrap()));
-        assert!(!gate.feed_read(&record, &me, "node-2".parse().unwrap()));
-        assert!(gate.feed_read(&record, &me, "node-3".parse().unwrap()));
+        let read =
+            |peer: &str| gate.feed_read(&[&record], (&me, Incarnation(1)), peer.parse().unwrap());
+        assert!(!read("node-1"));
+        assert!(!read("node-2"));
+        assert!(read("node-3"));
     }
 }

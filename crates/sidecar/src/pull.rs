@@ -7,7 +7,10 @@ use std::time::Duration;
 use floe_api::messages::{CertifiedClaim, Change, Changes};
 use floe_api::{ApiError, CallError, ErrorCode, Target};
 use floe_env::{BoxFuture, Task};
-use floe_model::{CatalogEntry, FeedPosition, SealedHead, SignedRelease, VolumeId};
+use floe_model::{
+    CatalogEntry, EpochRecord, FeedPosition, SealedHead, SignedRecord, SignedRelease, VolumeId,
+};
+use floe_plan::epoch::names_me;
 use floe_store::{Entry, State};
 use tokio::sync::Notify;
 
@@ -329,8 +332,21 @@ impl Pull {
     }
 
     async fn head_reached(&self, epoch: &Epoch) -> Result<(), String> {
-        let (me, peer) = (&self.node.me.node, self.peer.node.clone());
-        if !self.node.gate.feed_read(&epoch.record, me, peer) {
+        if self.node.gate.standing().caught_up {
+            return Ok(());
+        }
+        let (me, hash) = (self.node.me.clone(), epoch.hash);
+        // From the last record that does not name this volume on.
+        let since = move |state: &State| {
+            let path = state.epochs().path(&hash);
+            let other = |signed: &&Arc<SignedRecord>| names_me(&signed.record, &me).is_err();
+            let before = path.iter().rposition(other).unwrap_or(0);
+            path.into_iter().skip(before).map(Arc::clone).collect::<Vec<_>>()
+        };
+        let since = self.node.read(since).await.map_err(|error| error.to_string())?;
+        let records: Vec<&EpochRecord> = since.iter().map(|signed| &signed.record).collect();
+        let me = (&self.node.me.node, self.node.me.incarnation);
+        if !self.node.gate.feed_read(&records, me, self.peer.node.clone()) {
             return Ok(());
         }
         let recorded = async {

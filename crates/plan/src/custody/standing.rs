@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use floe_model::{EpochRecord, FeedPosition, NodeName, Threshold};
+use floe_model::{EpochRecord, FeedPosition, Incarnation, NodeName, Threshold};
 
 use super::Refusal;
 
@@ -109,15 +109,34 @@ pub fn check_cursors(
 pub struct CatchUp<'a> {
     /// This node.
     pub me: &'a NodeName,
+    /// Which of its volumes this is.
+    pub incarnation: Incarnation,
     /// Record 0 names this very volume: it has seen all that it ever confirmed.
     pub since_genesis: bool,
     /// Peers whose feeds were read to the heads they had after this incarnation was named.
     pub read: &'a BTreeSet<NodeName>,
 }
 
-/// Whether the bindings are known that an earlier incarnation of this node may have helped to make:
-/// those of *other* nodes worth n-f shards.
-pub fn caught_up(record: &EpochRecord, facts: &CatchUp<'_>) -> bool {
+impl CatchUp<'_> {
+    /// Whether the record names this very volume.
+    fn is_named(&self, record: &EpochRecord) -> bool {
+        record.member(self.me).is_some_and(|member| member.incarnation == self.incarnation)
+    }
+
+    /// Whether the catalogs read are worth n-f shards of a record; the volume, which has confirmed
+    /// nothing yet, counts for itself where the record names it.
+    fn reaches(&self, record: &EpochRecord) -> bool {
+        let read = self.read.iter().filter(|&node| node != self.me);
+        let me = self.is_named(record).then_some(self.me);
+        record.reaches(Threshold::Correct, read.chain(me))
+    }
+}
+
+/// Whether the bindings are known that those who had this volume's shards before may have helped to
+/// make: of nodes worth n-f shards of each of `records`, which are the last one that does not name this
+/// volume and all since. Former owners count: a volume that takes over from a living node need not
+/// wait for one that is away.
+pub fn caught_up(records: &[&EpochRecord], facts: &CatchUp<'_>) -> bool {
     facts.since_genesis
-        || record.reaches(Threshold::Correct, facts.read.iter().filter(|&node| node != facts.me))
+        || (!records.is_empty() && records.iter().all(|record| facts.reaches(record)))
 }

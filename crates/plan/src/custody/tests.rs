@@ -5,11 +5,13 @@ mod ageing;
 mod late_traces;
 mod traces;
 
-use floe_model::{FeedPosition, VolumeId};
+use floe_model::{FeedPosition, Incarnation, Member, VolumeId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{DAY, HOUR, NOW, certificate, claim, four, node, release_of, replaced};
+use crate::fixture::{
+    DAY, HOUR, NOW, certificate, claim, four, member, node, release_of, replaced,
+};
 
 const SOUND: Standing = Standing { cursors_checked: true, caught_up: true };
 const UNREAD: Standing = Standing { cursors_checked: false, caught_up: true };
@@ -433,9 +435,35 @@ fn catching_up_needs_other_nodes() {
         (&["b", "c", "d"], true),
     ] {
         let read: BTreeSet<NodeName> = names.iter().map(|name| node(name)).collect();
-        let facts = CatchUp { me: &me, since_genesis: false, read: &read };
-        assert_eq!(caught_up(&record, &facts), enough, "{names:?}");
-        assert!(caught_up(&record, &CatchUp { since_genesis: true, ..facts }));
+        // Its volume before this one is a's in the record.
+        let facts =
+            CatchUp { me: &me, incarnation: Incarnation(1), since_genesis: false, read: &read };
+        assert_eq!(caught_up(&[&record], &facts), enough, "{names:?}");
+        assert!(caught_up(&[&record], &CatchUp { since_genesis: true, ..facts }));
+        assert!(!caught_up(&[], &facts));
+    }
+}
+
+/// e takes over d's shard, while c may be away.
+#[test]
+fn whoever_takes_over_from_a_living_node_reads_that_node() {
+    let before = four();
+    let mut since = before.clone();
+    let shards = std::mem::take(&mut since.members[3].shards);
+    let e = Member { shards, ..member("e", 0, &[]) };
+    since.members.push(e);
+    let me = node("e");
+    for (names, enough) in [
+        (&["a", "b"][..], false),
+        // Itself counts, in the record that names it, and in no other.
+        (&["a", "b", "d"], true),
+        (&["b", "c", "d"], true),
+        (&["b", "d", "e"], false),
+    ] {
+        let read: BTreeSet<NodeName> = names.iter().map(|name| node(name)).collect();
+        let facts =
+            CatchUp { me: &me, incarnation: Incarnation(0), since_genesis: false, read: &read };
+        assert_eq!(caught_up(&[&before, &since], &facts), enough, "{names:?}");
     }
 }
 

@@ -151,8 +151,9 @@ fn v4_bindings_outlive_the_volumes_that_made_them() {
     assert_eq!(a.confirms(&y, &after_a), refusal);
     for (names, enough) in [(&["a", "b", "d"][..], false), (&["b", "c", "d"], true)] {
         let read: BTreeSet<NodeName> = names.iter().map(|name| node(name)).collect();
-        let facts = CatchUp { me: &me, since_genesis: false, read: &read };
-        assert_eq!(caught_up(&after_a, &facts), enough);
+        let facts =
+            CatchUp { me: &me, incarnation: Incarnation(1), since_genesis: false, read: &read };
+        assert_eq!(caught_up(&[&four(), &after_a], &facts), enough);
     }
     a = Memory { bound: old[1].bound.clone(), ..Memory::default() };
     // Then b is wiped and reads a', c, d: the binding is still there.
