@@ -63,13 +63,8 @@ fn answer<T, U>(
 impl Nodes for NodeClient {
     fn epoch(&self, to: &Member, after: Option<EpochNumber>) -> Call<Chain> {
         let (client, to) = (self.clone(), Target::from(to));
-        Box::pin(async move {
-            match after {
-                // Should more than a page follow, it is asked again.
-                Some(after) => client.epoch_page(&to, Some(after)).await,
-                None => Self::epoch(&client, &to).await,
-            }
-        })
+        // All pages: those before the last one may hold nothing that is proved to be committed.
+        Box::pin(async move { client.epoch_after(&to, after).await })
     }
 
     fn push_epoch(&self, to: &Member, chain: Chain) -> Call<()> {
