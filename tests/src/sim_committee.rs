@@ -13,6 +13,7 @@
 mod application;
 mod atlas;
 mod by_hand;
+mod chronicle;
 pub mod deletion;
 mod hosts;
 mod impostor;
@@ -32,6 +33,8 @@ mod world;
 pub use application::{Application, Reply};
 pub use atlas::Atlas;
 pub use by_hand::{ByHand, Draft, NAMESPACE_UID};
+pub use chronicle::Chronicle;
+pub use hosts::begin;
 pub use impostor::Impostor;
 pub use liar::Lie;
 pub use run::run;

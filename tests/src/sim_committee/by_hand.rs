@@ -1,5 +1,6 @@
 //! Driving nodes one by one, as a gateway would, or as nobody should.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use floe_api::messages::{
@@ -40,6 +41,8 @@ pub struct ByHand {
     /// The typed client.
     pub nodes: NodeClient,
     record: EpochRecord,
+    /// Where members are, if not where the world has them.
+    places: BTreeMap<NodeName, Target>,
 }
 
 impl ByHand {
@@ -47,7 +50,21 @@ impl ByHand {
     pub fn new(world: &Arc<World>) -> Self {
         let env = world.env(SCRIPT);
         let nodes = world.node_client(&env, SCRIPT);
-        Self { world: Arc::clone(world), nodes, record: world.record(), env }
+        let places = BTreeMap::new();
+        Self { world: Arc::clone(world), nodes, record: world.record(), env, places }
+    }
+
+    /// The same under another record: what is signed names it, and its members are where it says.
+    #[must_use]
+    pub fn under(&self, record: &EpochRecord) -> Self {
+        let members = record.members.iter();
+        Self {
+            world: Arc::clone(&self.world),
+            env: self.env.clone(),
+            nodes: self.nodes.clone(),
+            record: record.clone(),
+            places: members.map(|member| (member.node.clone(), Target::from(member))).collect(),
+        }
     }
 
     /// The script's environment.
@@ -62,7 +79,8 @@ impl ByHand {
 
     /// The `at`-th node as callers see it.
     pub fn target(&self, at: usize) -> Target {
-        self.world.target(&self.node(at))
+        let node = self.node(at);
+        self.places.get(&node).cloned().unwrap_or_else(|| self.world.target(&node))
     }
 
     /// The time of day.
@@ -70,11 +88,15 @@ impl ByHand {
         Timestamp(self.env.clock.unix_millis())
     }
 
-    /// A client as gateways have it.
+    /// A client as gateways have it, that knows record 0.
     pub fn client(&self) -> Client {
         let genesis = self.world.genesis();
-        let chain =
-            Chain { links: vec![ChainLink { record: genesis.record, proof: Some(genesis.proof) }] };
+        let link = ChainLink { record: genesis.record, proof: Some(genesis.proof) };
+        self.client_of(Chain { links: vec![link] })
+    }
+
+    /// A client as gateways have it, that knows a chain.
+    pub fn client_of(&self, chain: Chain) -> Client {
         let committee = Arc::new(Committee::from_chain(chain).unwrap());
         let key = Some(self.world.gateway_key().clone());
         Client::new(self.env.clone(), self.nodes.clone(), committee, key, Budget::default())
@@ -134,6 +156,16 @@ impl ByHand {
     pub fn sign<B: floe_model::statement::RegistrarBody>(&self, body: B) -> Signed<B> {
         let (committee, hash) = (self.record.committee, self.record.hash());
         Signed::sign(body, &committee, hash, self.world.gateway_key())
+    }
+
+    /// The same wish, signed again, under this hand's record: its claim keeps its id and its age.
+    pub fn renewed(&self, draft: &Draft) -> Draft {
+        Draft {
+            claim: self.sign(draft.claim.body.clone()),
+            permit: self.sign(draft.permit.body.clone()),
+            manifest: draft.manifest.clone(),
+            extents: draft.extents.clone(),
+        }
     }
 
     /// The release of a draft's claim.

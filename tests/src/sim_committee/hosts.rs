@@ -13,7 +13,7 @@ use floe_gateway::{Gateway, TokenFile};
 use floe_model::record::Policy;
 use floe_model::{Incarnation, NodeName};
 use floe_sidecar::Sidecar;
-use floe_steward::{FileRecordLog, GenesisConfig, GenesisNode, genesis};
+use floe_steward::{FileRecordLog, Genesis, GenesisConfig, GenesisError, GenesisNode, genesis};
 
 use super::world::{APPLICATION_PORT, DIR, NODE_PORT, PROBE_PORT, STEWARD, TOKEN};
 use super::{World, impostor};
@@ -23,30 +23,31 @@ const fn everywhere(port: u16) -> SocketAddr {
 }
 
 /// A storage node, or whoever has taken its place. Its host never ends: a process that did is noted.
-pub(super) async fn storage_node(world: Arc<World>, node: NodeName) -> turmoil::Result {
-    let env = world.env(node.as_str());
-    let taken = world.state().impostors.get(node.as_str()).cloned();
+pub(super) async fn storage_node(world: Arc<World>, host: NodeName) -> turmoil::Result {
+    let env = world.env(host.as_str());
+    let taken = world.state().impostors.get(host.as_str()).cloned();
     if let Some(taken) = taken {
-        impostor::serve(&world, &node, env, taken).await;
+        impostor::serve(&world, &host, env, taken).await;
         return pending().await;
     }
+    let (node, incarnation) = world.seat(&host);
     let config = floe_sidecar::Config {
         committee: world.committee(),
         operator: world.keys().operator.public(),
-        incarnation: world.incarnation(&node),
-        tls: world.identity(node.as_str()).clone(),
+        incarnation,
+        tls: world.leaf(&node, incarnation),
         listen: everywhere(NODE_PORT),
         metrics_listen: everywhere(PROBE_PORT),
-        volume_dir: world.volume_dir(&node),
+        volume_dir: world.volume_dir(&host),
         limits: floe_sidecar::Limits::default(),
-        node: node.clone(),
+        node,
     };
     let ended = match Sidecar::start(env, config).await {
         Ok(sidecar) => format!("ended: {}", sidecar.failed().await),
         Err(error) => format!("did not start: {}", chain(&error)),
     };
-    world.log().note(node.as_str(), &ended);
-    world.state().ended.insert(node.to_string(), ended);
+    world.log().note(host.as_str(), &ended);
+    world.state().ended.insert(host.to_string(), ended);
     pending().await
 }
 
@@ -78,6 +79,14 @@ pub(super) async fn gateway(world: Arc<World>, host: String) -> turmoil::Result 
 
 /// The steward: brings the committee to its record 0, and ends.
 pub(super) async fn steward(world: Arc<World>) -> turmoil::Result {
+    let begun = begin(&world).await?;
+    world.log().note(STEWARD, format!("genesis {}", begun.record.record.hash()));
+    world.state().genesis = Some(begun);
+    Ok(())
+}
+
+/// Brings the committee to its record 0, or finds it there.
+pub async fn begin(world: &World) -> Result<Genesis, GenesisError> {
     let env = world.env(STEWARD);
     let client: NodeClient = world.node_client(&env, STEWARD);
     let log = FileRecordLog::new(env.clone(), Path::new(DIR).join("records"));
@@ -94,8 +103,5 @@ pub(super) async fn steward(world: Arc<World>) -> turmoil::Result {
         nodes: world.nodes().iter().map(node).collect(),
         patience: Duration::from_mins(1),
     };
-    let begun = genesis(&env, &client, &log, world.keys(), &config).await?;
-    world.log().note(STEWARD, format!("genesis {}", begun.record.record.hash()));
-    world.state().genesis = Some(begun);
-    Ok(())
+    genesis(&env, &client, &log, world.keys(), &config).await
 }

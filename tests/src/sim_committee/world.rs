@@ -11,6 +11,7 @@ use floe_api::{NodeClient, Role, Target, TlsIdentity, TransportLimits};
 use floe_env::{BoxFuture, Clock, Disk, Env};
 use floe_model::keys::RegistrarKey;
 use floe_model::{CommitteeId, EpochRecord, Geometry, Incarnation, NodeName};
+use floe_sidecar::RepairJob;
 use floe_steward::{Genesis, Keys, Trust};
 use tokio::sync::oneshot;
 
@@ -32,6 +33,8 @@ pub(super) const TOKEN: &str = "sesame";
 pub(super) const SCRIPT: &str = "script";
 /// The host of the steward that brings the committee to its beginning; its disk has the record log.
 pub(super) const STEWARD: &str = "steward";
+/// The name in the certificate of repair jobs.
+const REPAIR: &str = "repair";
 /// Volumes that a node may have in one simulation.
 const MOST_INCARNATIONS: u32 = 12;
 
@@ -111,6 +114,8 @@ pub(super) struct State {
     down: BTreeSet<String>,
     /// Which of its volumes each node has now.
     incarnations: BTreeMap<NodeName, u32>,
+    /// Hosts of spares that run a volume of another node, and which.
+    lent: BTreeMap<NodeName, (NodeName, Incarnation)>,
     /// What repair jobs are to do, from their next start on.
     pub(super) assigned: Option<Assigned>,
     /// What repair jobs did, those that ended by themselves.
@@ -158,6 +163,9 @@ impl World {
         let names = |range: std::ops::Range<usize>| -> Vec<NodeName> {
             range.map(|at| node(at).parse().unwrap()).collect()
         };
+        // It has no disk: what runs under it keeps nothing.
+        let job = trust.leaf(&clock, Role::Repair, REPAIR, Incarnation(0), &[]).unwrap();
+        identities.insert((REPAIR.to_owned(), 0), job);
         Self {
             log,
             committee: trust.committee(),
@@ -192,7 +200,7 @@ impl World {
     }
 
     /// The steward's keys.
-    pub(super) const fn keys(&self) -> &Keys {
+    pub const fn keys(&self) -> &Keys {
         &self.keys
     }
 
@@ -258,8 +266,43 @@ impl World {
         self.state().incarnations.insert(node.clone(), incarnation.0);
     }
 
-    /// Where a node has the volume of now.
+    /// From its next start on the host of a spare runs a volume of another node, while that node's own
+    /// host may go on with the volume before it.
+    pub fn lend(&self, host: &NodeName, node: &NodeName, incarnation: Incarnation) -> Target {
+        self.log.note("world", format!("{host} is to run {node}-{incarnation}"));
+        self.state().lent.insert(host.clone(), (node.clone(), incarnation));
+        let address = format!("{host}:{NODE_PORT}");
+        Target { node: node.clone(), incarnation, address }
+    }
+
+    /// Whose volume a host runs.
+    pub(super) fn seat(&self, host: &NodeName) -> (NodeName, Incarnation) {
+        let lent = self.state().lent.get(host).cloned();
+        lent.unwrap_or_else(|| (host.clone(), self.incarnation(host)))
+    }
+
+    /// The certificate and key of one of a node's volumes.
+    pub(super) fn leaf(&self, node: &NodeName, incarnation: Incarnation) -> TlsIdentity {
+        self.identities[&(node.to_string(), incarnation.0)].clone()
+    }
+
+    /// A repair job for a node, with whom all members may be asked.
+    pub fn repair_job(&self, node: &NodeName) -> RepairJob {
+        RepairJob {
+            operator: self.keys.operator.public(),
+            tls: self.identity(REPAIR).clone(),
+            node: node.clone(),
+            nodes: self.nodes.iter().map(|node| self.target(node)).collect(),
+            bytes_per_second: None,
+            patience: Duration::from_mins(2),
+        }
+    }
+
+    /// Where a node has the volume of now, or its host one that it was lent for.
     pub fn volume_dir(&self, node: &NodeName) -> PathBuf {
+        if self.state().lent.contains_key(node) {
+            return PathBuf::from(format!("{DIR}-lent"));
+        }
         match self.incarnation(node) {
             Incarnation(0) => PathBuf::from(DIR),
             later => PathBuf::from(format!("{DIR}-{later}")),
@@ -450,6 +493,11 @@ impl World {
         self.pairs().iter().for_each(|(one, other)| self.join(one, other));
     }
 
+    /// Time passes.
+    pub(super) async fn pause(&self) {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+
     /// The nodes that run, impostors apart.
     pub fn running(&self) -> Vec<NodeName> {
         let runs = |node: &&NodeName| !self.is_down(node.as_str()) && !self.has_impostor(node);
@@ -474,7 +522,7 @@ impl World {
             {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            self.pause().await;
         }
     }
 }
