@@ -282,14 +282,14 @@ async fn play(world: Arc<World>) -> Archive {
     let mut scene = Scene { world: Arc::clone(&world), hand, archive, past: Past::default() };
     let mut trouble = Trouble::None;
     for round in 0..ROUNDS {
-        trouble = scene.round(round, trouble).await;
+        trouble = Box::pin(scene.round(round, trouble)).await;
     }
     if let Trouble::Away(node, _) = trouble {
         scene.start(&node).await;
         world.atlas().give_back(node.as_str());
     }
     scene.heal(false).await;
-    let last = if world.setup().seed % 2 == 0 { RETENTION } else { WINDOW };
+    let last = if world.setup().seed.is_multiple_of(2) { RETENTION } else { WINDOW };
     scene.archive.pass(&world, last + MINUTE);
     // Nothing begins to go before somebody looks.
     tokio::time::sleep(MINUTE).await;
@@ -325,7 +325,7 @@ fn what_is_released_goes_and_what_is_wanted_stays() {
     for_seeds("what_is_released_goes_and_what_is_wanted_stays", 200, 5000, |seed| {
         let (give, taken) = std::sync::mpsc::channel();
         let world = run(setup(seed), |world| async move {
-            give.send(play(world).await).unwrap();
+            give.send(Box::pin(play(world)).await).unwrap();
         });
         check_volumes(&world, &taken.recv().unwrap());
         assert_eq!(world.log().panics(), Vec::<String>::new());
