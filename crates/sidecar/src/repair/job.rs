@@ -28,7 +28,8 @@ use chain::Chains;
 
 /// Blobs that are worked on side by side, if there is room for their bytes.
 const BLOBS_SIDE_BY_SIDE: usize = 64;
-/// How long others may take with what is left until it is asked for again.
+/// How long others may take with what is left until it is asked for again, at most; at first it is
+/// asked for sooner: the node may only be about to read what it owes.
 const OTHERS_PAUSE: Duration = Duration::from_secs(5);
 /// The first pause after a lease under which nothing came back.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -144,7 +145,8 @@ impl Running<'_> {
                     return Ok(self.summary);
                 }
                 moved = clock.monotonic();
-                clock.sleep(OTHERS_PAUSE).await;
+                clock.sleep(pause.min(OTHERS_PAUSE)).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
                 continue;
             }
             let before = self.summary.slivers;
