@@ -112,7 +112,7 @@ fn released_content_leaves_all_disks_after_its_window_and_claims_after_their_ret
         let (kept, _) = written(&hand, 2, "kept").await;
         release(&hand, &[0, 1, 2], &draft).await;
         gossip(&world, &hand).await;
-        world.pass(WINDOW - 5 * MINUTE);
+        world.pass(WINDOW.saturating_sub(5 * MINUTE));
         rest(ROUND).await;
         for at in ALL {
             assert_eq!(slivers(&world, &hand, at), 4, "node {at}: the window is not over");
@@ -354,7 +354,7 @@ fn what_is_deleted_is_undeleted_within_its_window_and_not_after() {
         assert!(answer["undeleteUntil"].as_str().unwrap().ends_with('Z'), "{answer}");
         assert_eq!(status(application.get("blob", None).await), StatusCode::NOT_FOUND);
 
-        world.pass(WINDOW - HOUR);
+        world.pass(WINDOW.saturating_sub(HOUR));
         assert_eq!(status(application.undelete("blob").await), StatusCode::CREATED);
         assert_eq!(application.get_strictly("blob").await.unwrap().body, bytes);
         // The window of the first release ends, and takes nothing along.
@@ -434,7 +434,7 @@ fn content_is_taken_over_by_its_own_namespace_only_and_while_it_is_kept() {
         let other = hand.draft(3, "mine", &content(3));
         assert_eq!(code(hand.adopt(0, &other, from).await), ErrorCode::ContentForeign);
         // Nothing was bound by that: the same claim id is good for the right blob.
-        world.pass(WINDOW - HOUR);
+        world.pass(WINDOW.saturating_sub(HOUR));
         assert!(confirmed(hand.adopt(0, &wish(3), from).await));
         // Behind the window, before anything was collected; then behind the mark.
         world.pass(HOUR);
@@ -486,7 +486,7 @@ fn v5_collection_races_a_new_claim_of_the_same_content() {
         play_seed(seed, |world, hand| async move {
             let (old, _) = written(&hand, 1, "old").await;
             release(&hand, &ALL, &old).await;
-            world.pass(WINDOW - 10 * MINUTE);
+            world.pass(WINDOW.saturating_sub(10 * MINUTE));
             // The window ends on each node within the next rounds; meanwhile the content comes again.
             world.pass(10 * MINUTE);
             let new = hand.draft(2, "new", &content(1));

@@ -102,6 +102,7 @@ mod tests {
         (0..record.geometry.shards()).map(owner).collect()
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "the table below has gaps")]
     const fn worth(shards: usize, nodes: usize, hosts: usize) -> Option<Survives> {
         Some(Survives { shards, nodes, hosts })
     }

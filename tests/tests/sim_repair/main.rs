@@ -10,7 +10,6 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
-#[path = "sim_repair/leases.rs"]
 mod leases;
 
 use std::collections::{BTreeMap, BTreeSet};

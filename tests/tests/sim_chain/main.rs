@@ -12,13 +12,9 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
-#[path = "sim_chain/away.rs"]
 mod away;
-#[path = "sim_chain/bad_records.rs"]
 mod bad_records;
-#[path = "sim_chain/crashes.rs"]
 mod crashes;
-#[path = "sim_chain/traces.rs"]
 mod traces;
 
 use std::sync::Arc;
