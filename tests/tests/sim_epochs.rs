@@ -20,14 +20,14 @@ use floe_tests::sim_committee::{ByHand, Setup, World, for_seeds, inspect, nemesi
 use tokio::sync::watch;
 
 /// How long harm is done.
-const HARM: Duration = Duration::from_secs(30);
+const HARM: Duration = Duration::from_secs(25);
 /// How long healing may take.
 const HEALING: Duration = Duration::from_mins(20);
 
 fn setup(seed: u64) -> Setup {
-    let (shards, nodes, spares) = match seed % 8 {
+    let (shards, nodes, spares) = match seed % 16 {
         0 => (7, 7, 0),
-        1 | 5 => (10, 7, 1),
+        1 | 9 => (10, 7, 1),
         _ => (4, 4, 0),
     };
     let stewards = 1 + usize::try_from(seed / 2 % 2).unwrap();
