@@ -50,7 +50,7 @@ pub(crate) struct CommitteeDir {
 }
 
 impl CommitteeDir {
-    /// Opens what [`init`] made.
+    /// Opens what [`init()`] made.
     pub(crate) fn open(env: &Env, dir: &Path) -> anyhow::Result<Self> {
         let path = absolute(dir)?;
         let file: CommitteeFile = read_json(env.disk.as_ref(), &path.join(COMMITTEE_FILE))
