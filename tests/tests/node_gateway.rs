@@ -437,7 +437,7 @@ fn of_two_writers_of_one_name_at_most_one_is_certified() {
 fn a_client_that_goes_away_leaves_nothing_certified() {
     let committee = Committee::start("gateway-disconnect", SMALL);
     let http = committee.http();
-    let plain = committee.metrics_address(committee.size().nodes);
+    let plain = committee.gateway_metrics_address();
     for (name, length) in [("one-stripe", 150_000), ("extents", 12 << 20)] {
         let bytes = content(6, length);
         let before = committee.gateway_metrics().sum("floe_gateway_received_bytes_total", &[]);

@@ -240,7 +240,8 @@ impl Committee {
         self.address(node + usize::from(node >= self.size.nodes))
     }
 
-    fn gateway_metrics_address(&self) -> SocketAddr {
+    /// Where the gateway shows probes and metrics.
+    pub fn gateway_metrics_address(&self) -> SocketAddr {
         (self.address(self.size.nodes), METRICS_PORT).into()
     }
 
