@@ -306,7 +306,7 @@ mod tests {
     use floe_model::{Release, Signed};
 
     use super::*;
-    use crate::testing::{COMMITTEE, registrar};
+    use crate::fixture::{COMMITTEE, registrar};
 
     fn release(claim: u16) -> NameStatement {
         let mut id = [0; 16];

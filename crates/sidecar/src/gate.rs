@@ -190,7 +190,7 @@ mod tests {
     use floe_model::VolumeId;
 
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     fn position(volume: u8, sequence: u64) -> FeedPosition {
         FeedPosition { volume: VolumeId([volume; 16]), sequence }
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(code(gate.admit(Route::Sliver, false)), Err(ErrorCode::NotServing));
         assert_eq!(code(gate.admit(Route::Sliver, true)), Ok(()));
         assert_eq!(code(gate.admit(Route::Resolve, true)), Err(ErrorCode::NotServing));
-        let (record, me) = (testing::record(4, 4), "node-0".parse().unwrap());
+        let (record, me) = (fixture::record(4, 4), "node-0".parse().unwrap());
         assert_eq!(gate.unasked(&record, &me).len(), 3);
         gate.cursor_told("node-1".parse().unwrap(), None);
         assert!(!gate.check_cursors(&record, &me, position(0, 3)));
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn an_old_copy_is_refused() {
         let gate = Gate::default();
-        let (record, me) = (testing::record(4, 4), "node-0".parse().unwrap());
+        let (record, me) = (fixture::record(4, 4), "node-0".parse().unwrap());
         gate.cursor_told("node-3".parse().unwrap(), Some(position(0, 8)));
         assert!(!gate.check_cursors(&record, &me, position(0, 7)));
         assert!(gate.refused().unwrap().contains("old copy"));
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_new_incarnation_reads_others_first() {
         let gate = Gate::default();
-        let (record, me) = (testing::record(4, 4), "node-0".parse().unwrap());
+        let (record, me) = (fixture::record(4, 4), "node-0".parse().unwrap());
         let read =
             |peer: &str| gate.feed_read(&[&record], (&me, Incarnation(1)), peer.parse().unwrap());
         assert!(!read("node-1"));

@@ -30,6 +30,8 @@ mod cursors;
 mod digests;
 mod expiry;
 mod facts;
+#[cfg(test)]
+mod fixture;
 mod gate;
 mod handover;
 mod metrics;
@@ -44,8 +46,6 @@ mod rumours;
 mod running;
 mod sidecar;
 mod suspects;
-#[cfg(test)]
-mod testing;
 mod throttle;
 mod vouching;
 mod whole;

@@ -48,11 +48,11 @@ impl Rumours {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     #[test]
     fn one_liar_closes_nothing() {
-        let (record, rumours) = (testing::record(4, 4), Rumours::default());
+        let (record, rumours) = (fixture::record(4, 4), Rumours::default());
         let closed = CatalogEntry::Closed { claim: ClaimId([1; 16]) };
         let void = CatalogEntry::ClosingVoid { claim: ClaimId([1; 16]) };
         let (a, b): (NodeName, NodeName) = ("node-1".parse().unwrap(), "node-2".parse().unwrap());

@@ -96,11 +96,11 @@ mod tests {
     use floe_model::Incarnation;
 
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     #[test]
     fn former_owners_may_hold_what_is_unfilled() {
-        let record = testing::record(10, 7);
+        let record = fixture::record(10, 7);
         let first = StripeId([0; 32]);
         let (mine, other) = (record.members[0].shards[0], record.members[3].clone());
         let pair = record.geometry.pair_of_shard(&first, mine);

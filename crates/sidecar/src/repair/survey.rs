@@ -101,12 +101,12 @@ impl Survey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fixture;
     use crate::repair::holders::pairs_of;
-    use crate::testing;
 
     #[test]
     fn exactly_what_is_needed_is_asked_for() {
-        let record = testing::record(10, 7);
+        let record = fixture::record(10, 7);
         let holders = Holders::new(&record, Some(0), &BTreeMap::new());
         let first = StripeId([0; 32]);
         let mut survey = Survey::new(Some(0));
@@ -139,7 +139,7 @@ mod tests {
 
     #[test]
     fn what_is_at_hand_is_read_first() {
-        let record = testing::record(10, 7);
+        let record = fixture::record(10, 7);
         let holders = Holders::new(&record, Some(0), &BTreeMap::new());
         let first = StripeId([0; 32]);
         let mut survey = Survey::new(holders.own());

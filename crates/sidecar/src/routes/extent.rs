@@ -194,12 +194,12 @@ mod tests {
     use floe_redstuff::encode_extent;
 
     use super::*;
-    use crate::testing;
+    use crate::fixture;
 
     #[test]
     fn foreign_double_and_impossible_pairs_are_named() {
-        let record = testing::record(4, 4);
-        let epoch = testing::epoch(record, 1);
+        let record = fixture::record(4, 4);
+        let epoch = fixture::epoch(record, 1);
         let shape = ExtentShape::new(Geometry::of_shards(4).unwrap(), 1000).unwrap();
         let encoded = encode_extent(shape, &[3; 1000]).unwrap();
         let metadata = encoded.metadata();

@@ -7,7 +7,7 @@ use floe_model::{Geometry, VolumeId};
 use tempfile::TempDir;
 
 use super::*;
-use crate::testing::Faulty;
+use crate::fixture::Faulty;
 
 struct Place {
     dir: TempDir,
