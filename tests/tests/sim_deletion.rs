@@ -23,10 +23,10 @@ use floe_env::Random as _;
 use floe_model::{CatalogEntry, Release, SignedRelease};
 use floe_tests::sim::EventLog;
 use floe_tests::sim_committee::scene::{
-    become_impostor, code, content, gossip, play, play_seed, slivers,
+    become_impostor, code, content, gossip, play, play_on, play_seed, slivers,
 };
 use floe_tests::sim_committee::{
-    Application, ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, run, upheaval,
+    Application, ByHand, Draft, Impostor, NAMESPACE_UID, Setup, World, upheaval,
 };
 use http::StatusCode;
 
@@ -185,14 +185,8 @@ async fn replaced(world: &World, hand: &ByHand, at: usize) {
 
 #[test]
 fn a_new_volume_gets_what_can_be_undeleted_and_does_not_wait_for_what_others_let_go() {
-    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("seed {seed}");
-    let setup = Setup { gateways: 0, stewards: 1, ..Setup::small(seed) };
-    let world = run(setup, |world| async move {
-        let hand = ByHand::new(&world);
-        for node in world.nodes() {
-            world.serving(&hand.nodes, node).await;
-        }
+    let setup = |seed| Setup { gateways: 0, stewards: 1, ..Setup::small(seed) };
+    play_on(setup, |world, hand| async move {
         let (gone, _) = written(&hand, 1, "gone").await;
         let (_, _) = written(&hand, 2, "kept").await;
         release(&hand, &ALL, &gone).await;
@@ -210,7 +204,6 @@ fn a_new_volume_gets_what_can_be_undeleted_and_does_not_wait_for_what_others_let
         let slivers = files.iter().filter(|(path, _)| path.to_string_lossy().contains("/slivers/"));
         assert_eq!(slivers.count(), 4, "what is kept, and what can be undeleted");
     });
-    assert_eq!(world.log().panics(), Vec::<String>::new());
 }
 
 #[test]
@@ -334,13 +327,7 @@ fn an_old_copy_of_a_volume_serves_nothing_that_was_deleted() {
 
 #[test]
 fn what_is_deleted_is_undeleted_within_its_window_and_not_after() {
-    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("seed {seed}");
-    let world = run(Setup::small(seed), |world| async move {
-        let hand = ByHand::new(&world);
-        for node in world.nodes() {
-            world.serving(&hand.nodes, node).await;
-        }
+    play_on(Setup::small, |world, hand| async move {
         let application = Application::new(&world, hand.env(), "gateway-0");
         let bytes = Bytes::from(content(9));
         let status =
@@ -375,18 +362,11 @@ fn what_is_deleted_is_undeleted_within_its_window_and_not_after() {
         assert_eq!(status(application.put("blob", bytes.clone()).await), StatusCode::CREATED);
         assert_eq!(application.get_strictly("blob").await.unwrap().body, bytes);
     });
-    assert_eq!(world.log().panics(), Vec::<String>::new());
 }
 
 #[test]
 fn what_is_said_to_be_deleted_stays_so_though_the_first_try_reached_too_few() {
-    let seed = std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap());
-    println!("seed {seed}");
-    let world = run(Setup::small(seed), |world| async move {
-        let hand = ByHand::new(&world);
-        for node in world.nodes() {
-            world.serving(&hand.nodes, node).await;
-        }
+    play_on(Setup::small, |world, hand| async move {
         let application = Application::new(&world, hand.env(), "gateway-0");
         let put = application.put("blob", Bytes::from(content(9))).await.unwrap();
         assert_eq!(put.status, StatusCode::CREATED);
@@ -414,7 +394,6 @@ fn what_is_said_to_be_deleted_stays_so_though_the_first_try_reached_too_few() {
         let read = application.get("blob", None).await.unwrap();
         assert_eq!(read.status, StatusCode::NOT_FOUND, "it came back");
     });
-    assert_eq!(world.log().panics(), Vec::<String>::new());
 }
 
 #[test]

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use floe_model::{EpochTree, NodeName, RecordHash};
+use floe_model::{EpochTree, RecordHash};
 use floe_tests::sim_committee::workload::{self, Contents};
 use floe_tests::sim_committee::{ByHand, Setup, World, for_seeds, inspect, nemesis, run, upheaval};
 use tokio::sync::watch;
@@ -116,23 +116,11 @@ async fn check_chain(world: &Arc<World>, hand: &ByHand) {
     println!("seed {}: {committed} records committed", world.setup().seed);
 }
 
-fn check_volumes(world: &World) {
-    let volumes: BTreeMap<NodeName, inspect::Volume> = world
-        .nodes()
-        .iter()
-        .map(|node| (node.clone(), inspect::volume(world, node, false).unwrap()))
-        .collect();
-    inspect::one_blob_per_claim(&volumes);
-    for (node, volume) in &volumes {
-        assert!(volume.incomplete.is_empty(), "{node} owes {:?}", volume.incomplete);
-    }
-}
-
 #[test]
 fn a_committee_outlives_its_parts() {
     for_seeds("a_committee_outlives_its_parts", 200, 5000, |seed| {
         let world = run(setup(seed), play);
-        check_volumes(&world);
+        inspect::whole_volumes(&world);
         assert_eq!(world.log().panics(), Vec::<String>::new());
     });
 }

@@ -19,7 +19,7 @@ use floe_env::Random as _;
 use floe_model::NodeName;
 use floe_tests::sim::{EventLog, SimDisk};
 use floe_tests::sim_committee::deletion::{self, Archive, RETENTION, WINDOW};
-use floe_tests::sim_committee::inspect::{self, Volume};
+use floe_tests::sim_committee::inspect;
 use floe_tests::sim_committee::past::Past;
 use floe_tests::sim_committee::workload::{self, Answer};
 use floe_tests::sim_committee::{
@@ -301,12 +301,7 @@ async fn play(world: Arc<World>) -> Archive {
 }
 
 fn check_volumes(world: &World, archive: &Archive) {
-    let volumes: BTreeMap<NodeName, Volume> = world
-        .nodes()
-        .iter()
-        .map(|node| (node.clone(), inspect::volume(world, node, false).unwrap()))
-        .collect();
-    inspect::one_blob_per_claim(&volumes);
+    let volumes = inspect::volumes(world);
     let first = volumes.values().next().unwrap();
     for (node, volume) in &volumes {
         assert_eq!(volume.live, first.live, "{node} knows other claims");

@@ -119,8 +119,24 @@ fn contents(state: &State, record: &EpochRecord, shards: &[ShardIndex], slivers:
     volume
 }
 
-/// I4: no claim has two certificates, on whatever nodes.
-pub fn one_blob_per_claim(volumes: &BTreeMap<NodeName, Volume>) {
+/// The volumes of all nodes, by [`volume`]: no claim has certificates for two blobs on them (I4).
+pub fn volumes(world: &World) -> BTreeMap<NodeName, Volume> {
+    let open = |node: &NodeName| (node.clone(), volume(world, node, false).unwrap());
+    let volumes = world.nodes().iter().map(open).collect();
+    one_blob_per_claim(&volumes);
+    volumes
+}
+
+/// The same, when everything has healed: no node lacks what it owes.
+pub fn whole_volumes(world: &World) -> BTreeMap<NodeName, Volume> {
+    let volumes = volumes(world);
+    for (node, volume) in &volumes {
+        assert!(volume.incomplete.is_empty(), "{node} owes {:?}", volume.incomplete);
+    }
+    volumes
+}
+
+fn one_blob_per_claim(volumes: &BTreeMap<NodeName, Volume>) {
     let mut blobs: BTreeMap<ClaimId, (BlobId, &NodeName)> = BTreeMap::new();
     for (node, volume) in volumes {
         for (claim, (blob, _)) in &volume.certified {

@@ -8,23 +8,44 @@ use floe_model::{FeedPosition, NodeName};
 
 use super::{ByHand, Impostor, Setup, World, run};
 
-/// Plays a script on four nodes that serve.
+/// Plays a script on four nodes that serve, without gateways, with the seed in `FLOE_SEED` or 1.
 pub fn play<S, F>(script: S)
 where
     S: FnOnce(Arc<World>, ByHand) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    play_seed(std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap()), script);
+    play_on(bare, script);
 }
 
-/// As [`play`], with a seed.
+/// As [`play`], with this seed.
 pub fn play_seed<S, F>(seed: u64, script: S)
 where
     S: FnOnce(Arc<World>, ByHand) -> F + 'static,
     F: Future<Output = ()> + 'static,
 {
-    println!("seed {seed}");
-    let world = run(Setup { gateways: 0, ..Setup::small(seed) }, |world| async move {
+    stage(bare(seed), script);
+}
+
+/// As [`play`], on another committee.
+pub fn play_on<S, F>(setup: impl FnOnce(u64) -> Setup, script: S)
+where
+    S: FnOnce(Arc<World>, ByHand) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    stage(setup(std::env::var("FLOE_SEED").map_or(1, |seed| seed.parse().unwrap())), script);
+}
+
+fn bare(seed: u64) -> Setup {
+    Setup { gateways: 0, ..Setup::small(seed) }
+}
+
+fn stage<S, F>(setup: Setup, script: S)
+where
+    S: FnOnce(Arc<World>, ByHand) -> F + 'static,
+    F: Future<Output = ()> + 'static,
+{
+    println!("seed {}", setup.seed);
+    let world = run(setup, |world| async move {
         let hand = ByHand::new(&world);
         for node in world.nodes() {
             world.serving(&hand.nodes, node).await;

@@ -306,20 +306,11 @@ fn stored(world: &World, node: &NodeName) -> BTreeMap<String, usize> {
     stored
 }
 
-fn check_volumes(world: &World) {
-    let volume = |node: &NodeName| (node.clone(), inspect::volume(world, node, false).unwrap());
-    let volumes: BTreeMap<NodeName, inspect::Volume> = world.nodes().iter().map(volume).collect();
-    inspect::one_blob_per_claim(&volumes);
-    for (node, volume) in &volumes {
-        assert!(volume.incomplete.is_empty(), "{node} owes {:?}", volume.incomplete);
-    }
-}
-
 #[test]
 fn lost_volumes_are_filled_under_leases() {
     for_seeds("lost_volumes_are_filled_under_leases", 200, 5000, |seed| {
         let world = run(setup(seed), play);
-        check_volumes(&world);
+        inspect::whole_volumes(&world);
         assert_eq!(world.log().panics(), Vec::<String>::new());
     });
 }
