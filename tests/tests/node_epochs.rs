@@ -14,7 +14,7 @@ use std::fs;
 use std::process::Output;
 use std::time::Duration;
 
-use floe_tests::process::{Committee, Dice, Http, Size, content, wait_for};
+use floe_tests::process::{Committee, Dice, Http, Size, content, is_slow, wait_for};
 use serde_json::Value;
 
 const SEVEN: Size = Size { nodes: 7, shards: 10 };
@@ -107,15 +107,6 @@ impl Stage {
         self.committee.start_node(node);
     }
 
-    /// `floe repair` for a node; what it says as JSON.
-    fn repair(&self, node: &str) -> Value {
-        let dir = self.committee.dir().join("repair");
-        let mut command = self.committee.scene().floe(&["repair", "--json", "--node", node]);
-        let output = command.arg("--dir").arg(&dir).output().unwrap();
-        assert!(output.status.success(), "floe repair {node}: {}", text(&output.stderr));
-        serde_json::from_slice(&output.stdout).unwrap()
-    }
-
     fn wait_chain(&self, what: &str, such: impl Fn(&Value) -> bool) -> Value {
         wait_for(what, SOON, || {
             let chain = self.committee.chain();
@@ -132,7 +123,7 @@ impl Stage {
             }
             for node in chain["nodes"].as_array().unwrap() {
                 if !numbers(&node["unfilled"]).is_empty() && node["state"] == "present" {
-                    self.repair(node["node"].as_str().unwrap());
+                    self.committee.repair(node["node"].as_str().unwrap());
                 }
             }
             Err(chain.to_string())
@@ -176,7 +167,7 @@ fn a_lost_disk_is_replaced_repaired_and_whole() {
     // Under the new record, before its shards are whole.
     stage.write(600_000);
     stage.read_all();
-    let repaired = stage.repair("node-2");
+    let repaired = stage.committee.repair("node-2");
     let (read, restored) = (&repaired["readBytes"], &repaired["restoredBytes"]);
     let (read, restored) = (read.as_u64().unwrap(), restored.as_u64().unwrap());
     println!("{held} bytes lost, {restored} restored by floe repair from {read} read");
@@ -187,7 +178,7 @@ fn a_lost_disk_is_replaced_repaired_and_whole() {
     stage.all_is_well();
     // The lost volume's directory is kept where there was one.
     assert!(stage.committee.node_dir(2).join("volume-1").exists());
-    assert_eq!(stage.repair("node-2")["slivers"], 0, "nothing is left to do");
+    assert_eq!(stage.committee.repair("node-2")["slivers"], 0, "nothing is left to do");
 }
 
 #[test]
@@ -297,13 +288,66 @@ fn a_steward_that_is_killed_all_the_time_gets_there() {
                 if numbers(&chain["unfilled"]).is_empty() {
                     break;
                 }
-                stage.repair(&format!("node-{node}"));
+                stage.committee.repair(&format!("node-{node}"));
             }
             assert!(killed < 200, "{chain}");
         }
     }
     println!("killed {killed} times");
     stage.committee.start_steward("steward");
+    stage.settle();
+    stage.all_is_well();
+}
+
+/// Whoever works on a lost disk is killed, at any moment: the steward, the repair, the node itself.
+#[test]
+fn whoever_works_on_lost_disks_is_killed_sixty_times() {
+    let stage = Stage::set("epochs-all-killed");
+    let committee = &stage.committee;
+    let mut dice = Dice::new(committee.scene().seed());
+    let most = if is_slow() { 400 } else { 60 };
+    let mut killed: BTreeMap<String, usize> = BTreeMap::new();
+    let kills = |killed: &BTreeMap<String, usize>| killed.values().sum::<usize>();
+    committee.start_steward("steward");
+    for lost in 0.. {
+        if kills(&killed) >= most {
+            break;
+        }
+        let node = 2 + lost % 3;
+        let name = format!("node-{node}");
+        stage.wipe(node);
+        stage.replace(node);
+        let wanted = committee.incarnation(node).0;
+        let mut repair = committee.spawn_repair("repair", node);
+        while kills(&killed) < most {
+            std::thread::sleep(Duration::from_millis(dice.within(5..900)));
+            let victim = ["steward", "repair", &name][usize::try_from(dice.within(0..3)).unwrap()];
+            *killed.entry(victim.to_owned()).or_default() += 1;
+            if victim == "repair" {
+                repair.kill();
+                repair = committee.spawn_repair("repair", node);
+            } else {
+                committee.kill(&[victim]);
+                if victim == "steward" {
+                    committee.start_steward("steward");
+                } else {
+                    committee.start_node(node);
+                }
+            }
+            if repair.ended().is_some() {
+                repair = committee.spawn_repair("repair", node);
+            }
+            let chain = committee.chain();
+            let is_filled = numbers(&chain["unfilled"]).is_empty();
+            if Stage::node_of(&chain, node)["incarnation"] == wanted && is_filled {
+                break;
+            }
+        }
+        repair.kill();
+        stage.settle();
+    }
+    println!("killed: {killed:?}");
+    assert_eq!(kills(&killed), most);
     stage.settle();
     stage.all_is_well();
 }

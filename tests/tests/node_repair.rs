@@ -38,18 +38,9 @@ fn node_name(node: usize) -> String {
     format!("node-{node}")
 }
 
-/// What `floe committee status` tells.
-fn chain(committee: &Committee) -> Value {
-    let mut status = committee.floe(&["committee", "status", "--json", "--dir"]);
-    let output = status.arg(committee.dir()).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "floe committee status: {said}");
-    serde_json::from_slice(&output.stdout).unwrap()
-}
-
 fn wait_chain(committee: &Committee, what: &str, such: impl Fn(&Value) -> bool) {
     wait_for(what, COMMITS_WITHIN, || {
-        let chain = chain(committee);
+        let chain = committee.chain();
         if such(&chain) { Ok(()) } else { Err(chain.to_string()) }
     });
 }
@@ -58,8 +49,8 @@ fn wait_chain(committee: &Committee, what: &str, such: impl Fn(&Value) -> bool) 
 fn lose_disk(committee: &Committee, node: usize) {
     committee.kill_nodes(&[node]);
     fs::remove_dir_all(committee.volume(node)).unwrap();
-    let mut replace = committee.floe(&["committee", "replace", &node_name(node), "--wait", "0"]);
-    let output = replace.arg("--dir").arg(committee.dir()).output().unwrap();
+    let replace = ["replace", &node_name(node), "--wait", "0"];
+    let output = committee.manage(&replace).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "floe committee replace: {said}");
     committee.start_node(node);
@@ -67,26 +58,6 @@ fn lose_disk(committee: &Committee, node: usize) {
         chain["nodes"][node]["incarnation"] == 1
     });
     committee.wait_ready();
-}
-
-fn start_steward(committee: &Committee) {
-    let mut steward = committee.scene().floe(&["committee", "steward", "--until-stdin-ends"]);
-    steward.arg("--dir").arg(committee.dir());
-    committee.keep("steward", committee.scene().spawn("steward", steward));
-}
-
-fn repair_command(committee: &Committee, node: usize) -> std::process::Command {
-    let mut repair = committee.scene().floe(&["repair", "--json", "--node", &node_name(node)]);
-    repair.arg("--dir").arg(committee.dir().join("repair"));
-    repair
-}
-
-/// Runs `floe repair` to its end; what it says.
-fn repair(committee: &Committee, node: usize) -> Value {
-    let output = repair_command(committee, node).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "floe repair: {}: {said}", output.status);
-    serde_json::from_slice(&output.stdout).unwrap()
 }
 
 #[test]
@@ -97,21 +68,19 @@ fn a_lost_disk_is_filled_by_repair_that_is_killed_again_and_again() {
     let lengths = [0, 1, 70_000, 900_000].into_iter().chain((0..20).map(|it| 1_500_000 + it));
     let blobs = write(&http, lengths);
     committee.wait_all_whole();
-    start_steward(&committee);
+    committee.start_steward("steward");
     lose_disk(&committee, node);
-    let shards = chain(&committee)["nodes"][node]["unfilled"].as_array().unwrap().len();
+    let shards = committee.chain()["nodes"][node]["unfilled"].as_array().unwrap().len();
     assert_eq!(shards, 2);
 
     let mut dice = Dice::new(committee.scene().seed());
     for kill in 0..4 {
         let name = format!("repair-{kill}");
-        let mut command = committee.scene().floe(&["--log", "info,floe_sidecar=debug", "repair"]);
-        command.args(["--node", &node_name(node), "--dir"]).arg(committee.dir().join("repair"));
-        let process = committee.scene().spawn(&name, command);
+        let process = committee.spawn_repair(&name, node);
         thread::sleep(Duration::from_millis(dice.within(20..600)));
         process.kill();
     }
-    repair(&committee, node);
+    committee.repair(&node_name(node));
     let due = 2 * 2 * blobs.len() as u64;
     committee.wait_whole(node, due);
     // Everything came once, under leases: the node itself did nothing.
@@ -121,7 +90,7 @@ fn a_lost_disk_is_filled_by_repair_that_is_killed_again_and_again() {
     wait_chain(&committee, "the node is whole", |chain| {
         chain["unfilled"].as_array().is_some_and(Vec::is_empty)
     });
-    assert_eq!(repair(&committee, node)["slivers"], 0, "no work is no failure");
+    assert_eq!(committee.repair(&node_name(node))["slivers"], 0, "no work is no failure");
 
     // What was rebuilt is needed now: three more of ten shards.
     committee.kill_nodes(&[1, 3]);
@@ -141,14 +110,14 @@ fn many_small_blobs_are_rebuilt_at_a_good_rate() {
     // n = 7: slivers of 2 KiB are primaries of a sixth of the blob, and secondaries of a tenth.
     let blobs = write(&http, (0..blobs).map(|it| 6_144 + it % 7)).len() as u64;
     committee.wait_all_whole();
-    start_steward(&committee);
+    committee.start_steward("steward");
     lose_disk(&committee, node);
     wait_for("the node knows what it owes", COMMITS_WITHIN, || {
         let owed = committee.metrics(node).sum("floe_node_slivers", &["state=\"owed\""]);
         if owed == 2 * blobs { Ok(()) } else { Err(format!("it owes {owed}")) }
     });
     let begin = Instant::now();
-    let said = repair(&committee, node);
+    let said = committee.repair(&node_name(node));
     let seconds = begin.elapsed().as_secs_f64();
     println!("{} slivers in {seconds:.1} s: {said}", 2 * blobs);
     assert_eq!(said["slivers"], 2 * blobs);

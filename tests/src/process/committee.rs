@@ -150,6 +150,22 @@ impl Committee {
         self.keep(name, self.scene.spawn(name, command));
     }
 
+    /// Starts `floe repair` for a node as the process `name`; it may be killed, or end.
+    pub fn spawn_repair(&self, name: &str, node: usize) -> Server {
+        let mut command = self.scene.floe(&["--log", "info,floe_sidecar=debug", "repair"]);
+        command.args(["--node", &node_name(node), "--dir"]).arg(self.dir().join("repair"));
+        self.scene.spawn(name, command)
+    }
+
+    /// Runs `floe repair` for a node to its end; what it says as JSON.
+    pub fn repair(&self, node: &str) -> serde_json::Value {
+        let mut command = self.scene.floe(&["repair", "--json", "--node", node]);
+        let output = command.arg("--dir").arg(self.dir().join("repair")).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "floe repair {node}: {}: {said}", output.status);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     /// The committee's id.
     pub fn id(&self) -> CommitteeId {
         let file = self.node_file(0);

@@ -20,12 +20,16 @@ use floe_model::{
     Lineage, Member, NamespaceUid, NodeName, SignedClaim, SignedRecord, Timestamp, UploadId,
 };
 use floe_sidecar::{Config, Limits, Sidecar};
+use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType, date_time_ymd,
 };
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+/// How long anything is waited for, and how often it is looked at.
+const PATIENCE: Duration = Duration::from_mins(2);
+const LOOK: Duration = Duration::from_millis(20);
 const ID: CommitteeId = CommitteeId([0x33; 16]);
 
 pub(crate) struct Node {
@@ -233,16 +237,42 @@ impl Cluster {
         // The operating system closes a dead process's files; here its tasks must be dropped first.
         let disk = Arc::clone(&self.env.disk);
         let lock = self.nodes[node].config.volume_dir.join("lock");
-        while disk.lock(&lock).is_err() {
-            self.env.clock.sleep(Duration::from_millis(5)).await;
+        self.until("a dead node lets its volume go", async || disk.lock(&lock).ok().map(drop))
+            .await;
+    }
+
+    /// Looks again and again until there is something to see; fails when that takes too long, instead
+    /// of holding up all tests.
+    pub(crate) async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> T {
+        let looking = async {
+            loop {
+                if let Some(seen) = look().await {
+                    return seen;
+                }
+                self.env.clock.sleep(LOOK).await;
+            }
+        };
+        let seen = floe_env::timeout(&*self.env.clock, PATIENCE, Box::pin(looking)).await;
+        match seen {
+            Ok(seen) => seen,
+            Err(elapsed) => panic!("{what}: {elapsed}; {:#?}", self.reports().await),
         }
+    }
+
+    /// What the nodes say that answer.
+    async fn reports(&self) -> Vec<NodeReport> {
+        let targets = self.record.members.iter().map(Target::from);
+        let reports = join_all(targets.map(|target| async move {
+            let report = self.calls.report(&target).await.ok()?;
+            Some(report.value)
+        }));
+        reports.await.into_iter().flatten().collect()
     }
 
     /// Waits until a node is ready.
     pub(crate) async fn ready(&self, node: usize) {
-        while !self.probe(node, "/readyz").await.0.contains("200") {
-            self.env.clock.sleep(Duration::from_millis(20)).await;
-        }
+        let look = async || self.probe(node, "/readyz").await.0.contains("200").then_some(());
+        self.until("the node is ready", look).await;
     }
 
     pub(crate) async fn report(&self, node: usize) -> NodeReport {
@@ -252,21 +282,11 @@ impl Cluster {
 
     /// Waits until a node holds what it owes of so many blobs.
     pub(crate) async fn healed(&self, node: usize, blobs: u64) -> NodeReport {
-        let look = async {
-            loop {
-                let report = self.report(node).await;
-                if report.owed_blobs >= blobs && report.slivers.owed == report.slivers.held {
-                    return report;
-                }
-                self.env.clock.sleep(Duration::from_millis(50)).await;
-            }
+        let is_whole = |report: &NodeReport| {
+            report.owed_blobs >= blobs && report.slivers.owed == report.slivers.held
         };
-        let patience = Duration::from_mins(2);
-        let look = Box::pin(floe_env::timeout(&*self.env.clock, patience, look));
-        match look.await {
-            Ok(report) => report,
-            Err(elapsed) => panic!("not healed, {elapsed}: {:#?}", self.report(node).await),
-        }
+        let look = async || Some(self.report(node).await).filter(is_whole);
+        self.until("the node holds what it owes", look).await
     }
 
     /// What a probe answers: status line and body.

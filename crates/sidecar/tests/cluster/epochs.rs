@@ -18,8 +18,6 @@ use futures::SinkExt as _;
 use crate::committee::{Cluster, any_port, copy, operator_key};
 use crate::content;
 
-const PATIENCE: Duration = Duration::from_mins(2);
-
 impl Cluster {
     /// The next record, in which this node has the volume that it runs on now.
     pub(crate) async fn draft(&self, node: usize) -> EpochRecord {
@@ -76,16 +74,11 @@ impl Cluster {
 
     /// Waits until somebody at the target refuses to be a storage node, and says why.
     async fn refusing(&self, target: &Target) -> String {
-        let look = async {
-            loop {
-                let identity = self.calls.identity(target).await.unwrap().value;
-                if identity.serving.state == ServingState::Refusing {
-                    return identity.serving.reason;
-                }
-                self.env.clock.sleep(Duration::from_millis(20)).await;
-            }
+        let look = async || {
+            let serving = self.calls.identity(target).await.unwrap().value.serving;
+            (serving.state == ServingState::Refusing).then_some(serving.reason)
         };
-        floe_env::timeout(&*self.env.clock, PATIENCE, Box::pin(look)).await.unwrap()
+        self.until("the volume is refused", look).await
     }
 }
 
@@ -238,16 +231,11 @@ async fn a_node_that_missed_an_epoch_learns_it_from_its_peers() {
     // Three old volumes are worth six shards of record 0: it is not committed before node 4 accepts.
     cluster.restart(4).await;
     let target = Target::from(&away);
-    let look = async {
-        loop {
-            let told = cluster.calls.report(&target).await.unwrap().value.epoch;
-            if told.is_some_and(|epoch| epoch.number == EpochNumber(1)) {
-                return;
-            }
-            cluster.env.clock.sleep(Duration::from_millis(20)).await;
-        }
+    let look = async || {
+        let told = cluster.calls.report(&target).await.unwrap().value.epoch;
+        told.filter(|epoch| epoch.number == EpochNumber(1))
     };
-    floe_env::timeout(&*cluster.env.clock, PATIENCE, Box::pin(look)).await.unwrap();
+    cluster.until("it learns of the record from its peers", look).await;
     let pushed = cluster.operator.push_epoch(&target, &cluster.chain).await.unwrap().value;
     accepted.push(pushed);
     cluster.commit(&accepted).await;
@@ -272,13 +260,9 @@ async fn an_old_copy_of_a_volume_is_shown_its_own_seal() {
     cluster.write("late", content(22, 1000)).await;
     // Somebody has read what the copy does not have.
     let head = cluster.report(0).await.feed_head.unwrap();
-    let read = async {
-        let me = cluster.nodes[0].name.clone();
-        while cluster.report(1).await.cursors.get(&me) < Some(&head) {
-            cluster.env.clock.sleep(Duration::from_millis(20)).await;
-        }
-    };
-    floe_env::timeout(&*cluster.env.clock, PATIENCE, Box::pin(read)).await.unwrap();
+    let me = cluster.nodes[0].name.clone();
+    let read = async || (cluster.report(1).await.cursors.get(&me) >= Some(&head)).then_some(());
+    cluster.until("a peer has read its feed", read).await;
     cluster.stop(0).await;
     cluster.nodes[0].config.volume_dir = old;
     cluster.restart(0).await;

@@ -9,22 +9,11 @@ use floe_sidecar::Limits;
 use crate::committee::Cluster;
 use crate::content;
 
-const PATIENCE: Duration = Duration::from_mins(2);
-
 impl Cluster {
     /// Waits until a node says that so many shards are whole; checks its words.
     pub(crate) async fn wholes(&self, node: usize, count: usize) -> Vec<Whole> {
-        let look = async {
-            loop {
-                let report = self.report(node).await;
-                if report.wholes.len() >= count {
-                    return report.wholes;
-                }
-                self.env.clock.sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let told = floe_env::timeout(&*self.env.clock, PATIENCE, Box::pin(look)).await;
-        let Ok(told) = told else { panic!("not whole: {:#?}", self.report(node).await) };
+        let look = async || Some(self.report(node).await.wholes).filter(|it| it.len() >= count);
+        let told = self.until("the shards are whole", look).await;
         let member = &self.record.members[node];
         let words = told.into_iter().map(|word| Whole {
             shard: word.shard,
@@ -120,12 +109,8 @@ async fn a_shard_moves_and_its_former_owner_lets_go_when_it_is_whole() {
     assert_eq!(cluster.slivers(4).len(), before, "it is kept until a record says that it is whole");
     let record = cluster.filled(words);
     cluster.pass(record).await;
-    let look = async {
-        while cluster.slivers(4).len() > before / 2 {
-            cluster.env.clock.sleep(Duration::from_millis(100)).await;
-        }
-    };
-    floe_env::timeout(&*cluster.env.clock, PATIENCE, Box::pin(look)).await.unwrap();
+    let look = async || (cluster.slivers(4).len() <= before / 2).then_some(());
+    cluster.until("the former owner lets go", look).await;
     assert_eq!(cluster.slivers(4).len(), before / 2, "its other shard stays");
     let report = cluster.report(4).await;
     assert_eq!((report.slivers.owed, report.slivers.held), (2, 2));

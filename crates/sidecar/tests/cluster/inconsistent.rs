@@ -1,7 +1,5 @@
 //! A writer that encodes wrongly: repair proves it, the blob is frozen, its reads fail.
 
-use std::time::Duration;
-
 use floe_api::messages::{CertifiedClaim, Extent, Finish, FinishAnswer, InlineExtent, Sliver};
 use floe_api::{ErrorCode, Target};
 use floe_model::{
@@ -81,6 +79,10 @@ async fn decoding_proves_a_wrong_sliver_too() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_blob_that_nobody_can_restore_keeps_no_shard_unfilled() {
     let mut cluster = Box::pin(freezes(Cluster::start(4, 4).await, Axis::Primary)).await;
+    // Only node 0 was handed the certificate: it must not be the last to know.
+    for peer in 1..4 {
+        cluster.owes(peer, 1).await;
+    }
     cluster.replace(0, Limits::default()).await;
     cluster.owes(0, 1).await;
     Box::pin(cluster.repair(0)).await.unwrap();
@@ -129,15 +131,12 @@ async fn freezes(mut cluster: Cluster, axis: Axis) -> Cluster {
     let certified = CertifiedClaim { claim, certificate };
     cluster.calls.put_certificate(&target, &certified).await.unwrap();
     let blob = chimera.blob();
-    let refusal = loop {
-        let answer = cluster.calls.manifest(&target, blob).await;
-        match answer.map_err(|error| error.refusal().unwrap().code) {
-            Err(ErrorCode::NotFound) | Ok(_) => {
-                cluster.env.clock.sleep(Duration::from_millis(20)).await;
-            }
-            Err(other) => break other,
-        }
+    let look = async || {
+        let refusal = cluster.calls.manifest(&target, blob).await.err()?;
+        let code = refusal.refusal().unwrap().code;
+        (code != ErrorCode::NotFound).then_some(code)
     };
+    let refusal = cluster.until("the blob is refused", look).await;
     assert_eq!(refusal, ErrorCode::BlobInconsistent);
     // Nobody lied: the writer is to blame.
     assert_eq!(cluster.metric(0, "floe_node_verification_failures_total", "").await, 0);

@@ -155,9 +155,8 @@ async fn what_is_brought_wrongly_is_refused() {
     let progress = LeaseProgress { read_bytes: 7, returned };
     let left = calls.renew_lease(&target, held, &progress).await.unwrap().value.extents_left;
     assert_eq!(left, 1);
-    while cluster.report(1).await.slivers.held < 2 {
-        cluster.env.clock.sleep(Duration::from_millis(20)).await;
-    }
+    let look = async || (cluster.report(1).await.slivers.held >= 2).then_some(());
+    cluster.until("the node heals what was given back", look).await;
     calls.end_lease(&target, held).await.unwrap();
     assert_eq!(code(calls.end_lease(&target, held).await), ErrorCode::LeaseExpired);
     assert_eq!(cluster.repair(1).await.unwrap().slivers, 2);

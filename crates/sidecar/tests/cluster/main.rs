@@ -261,11 +261,7 @@ async fn a_node_that_alone_has_the_chain_brings_it_to_all() {
     for node in 0..4 {
         cluster.restart(node).await;
     }
-    let all = async {
-        for node in 0..4 {
-            cluster.ready(node).await;
-        }
-    };
-    let patience = std::time::Duration::from_mins(1);
-    floe_env::timeout(&*cluster.env.clock, patience, all).await.unwrap();
+    for node in 0..4 {
+        cluster.ready(node).await;
+    }
 }

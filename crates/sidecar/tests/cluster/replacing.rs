@@ -44,8 +44,7 @@ impl Cluster {
 
     /// Waits until a node knows of so many certified blobs.
     pub(crate) async fn owes(&self, at: usize, blobs: u64) {
-        while self.report(at).await.owed_blobs < blobs {
-            self.env.clock.sleep(Duration::from_millis(50)).await;
-        }
+        let look = async || (self.report(at).await.owed_blobs >= blobs).then_some(());
+        self.until("the node knows of the blobs", look).await;
     }
 }
