@@ -23,7 +23,7 @@ use crate::budget::Budget;
 use crate::client::Client;
 use crate::committee::Committee;
 use crate::observer::Observer;
-pub(crate) use cast::{Cast, node_key, record_of};
+pub(crate) use cast::{Cast, node_key, record_of, release_of};
 use nodes::FleetNodes;
 
 /// How a node behaves.

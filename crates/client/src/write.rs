@@ -261,6 +261,4 @@ fn content(layout: BlobLayout, ids: Vec<StripeId>, digest: Sha256) -> Result<Con
 }
 
 #[cfg(test)]
-mod epochs;
-#[cfg(test)]
 pub(crate) mod tests;

@@ -1,23 +1,12 @@
-use floe_model::{ClaimId, Release};
+use floe_model::ClaimId;
 
 use super::*;
 use crate::Closing;
 use crate::budget::Budget;
-use crate::fixture::{Mode, Told};
+use crate::fixture::{Mode, Told, release_of};
 use crate::write::tests::{body, content, four, wish};
 
 const UID: NamespaceUid = NamespaceUid([4; 16]);
-
-fn release_of(claim: &SignedClaim) -> Release {
-    let claim = &claim.body;
-    Release {
-        claim: claim.claim,
-        namespace_uid: claim.namespace_uid,
-        name: claim.name.clone(),
-        created: claim.created,
-        signed: claim.signed,
-    }
-}
 
 fn found(resolution: Resolution) -> Option<SignedClaim> {
     match resolution {

@@ -1,3 +1,5 @@
+mod epochs;
+
 use bytes::Bytes;
 use floe_api::ErrorCode;
 use floe_model::{ClaimId, NamespaceUid, Timestamp};

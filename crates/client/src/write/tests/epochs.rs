@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use floe_model::{BlobName, EpochNumber, Release, ShardIndex, SignedClaim};
+use floe_model::{BlobName, EpochNumber, ShardIndex, SignedClaim};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::tests::{body, content, four, wish};
+use super::{body, content, four, wish};
 use crate::budget::Budget;
-use crate::fixture::{Cast, Fleet, Mode};
+use crate::fixture::{Cast, Fleet, Mode, release_of};
 use crate::write::WriteError;
 use crate::{Client, ReadCheck, Resolution};
 
@@ -17,17 +17,6 @@ async fn read(client: &Client, claim: &SignedClaim) -> Vec<u8> {
     let pieces = client.read(&claim.body, range, ReadCheck::Strict).await.unwrap();
     let pieces: Vec<Bytes> = pieces.try_collect().await.unwrap();
     pieces.concat()
-}
-
-fn release_of(claim: &SignedClaim) -> Release {
-    let claim = &claim.body;
-    Release {
-        claim: claim.claim,
-        namespace_uid: claim.namespace_uid,
-        name: claim.name.clone(),
-        created: claim.created,
-        signed: claim.signed,
-    }
 }
 
 #[tokio::test]
