@@ -29,6 +29,8 @@ use tokio::sync::watch;
 
 const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
+/// After so long every upload that ended without a certificate has expired.
+const UPLOADS: Duration = Duration::from_hours(25);
 /// How often time passes.
 const ROUNDS: usize = 4;
 /// How long users are at work in between.
@@ -297,6 +299,11 @@ async fn play(world: Arc<World>) -> Archive {
     scene.heal(true).await;
     workload::read_all(&world, &scene.hand, &scene.archive.books()).await;
     deletion::undelete_all(&world, &scene.hand, &scene.archive).await;
+    // A volume that replaced another never heard of what had ended before: it takes what all others
+    // refuse to bring back for an upload, until that expires.
+    scene.archive.pass(&world, UPLOADS);
+    tokio::time::sleep(MINUTE).await;
+    scene.heal(true).await;
     scene.archive
 }
 
