@@ -1,0 +1,1 @@
+//! Reconciles Committee, StorageNode and Blob.
