@@ -7,6 +7,9 @@
 //!      ├────────────────┘                      │
 //!      └── empty, another key, an old copy ────┘  at once
 //! ```
+//!
+//! Whoever sees the hosts has a [`Word`] in it: that a volume is gone, or that silence alone says
+//! nothing.
 
 use std::time::Duration;
 
@@ -22,6 +25,36 @@ pub enum Glimpse {
     Silent(String),
     /// It is gone for good, and how that is known.
     Gone(String),
+}
+
+/// What somebody says of a volume who sees hosts and disks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Word {
+    /// It is not there any more, whatever answers; and how that is known.
+    Gone(String),
+    /// Its host is down for good: who is silent is lost at once.
+    HostGone(String),
+    /// Its host is up: it is not lost, however long it is silent.
+    HostUp,
+}
+
+impl Word {
+    /// What was seen, with what is said.
+    #[must_use]
+    pub fn with(&self, glimpse: Glimpse) -> Glimpse {
+        match (self, glimpse) {
+            (Self::Gone(reason), _) | (Self::HostGone(reason), Glimpse::Silent(_)) => {
+                Glimpse::Gone(reason.clone())
+            }
+            (_, glimpse) => glimpse,
+        }
+    }
+
+    /// How long a volume may be silent.
+    #[must_use]
+    pub fn grace(&self, grace: Duration) -> Duration {
+        if matches!(self, Self::HostUp) { Duration::MAX } else { grace }
+    }
 }
 
 /// What is held of a volume.
@@ -160,6 +193,29 @@ mod tests {
         let gone = standing(None, Glimpse::Gone("empty".to_owned()), seconds(0), GRACE);
         assert!(gone.clone().doubted(seconds(60)) == gone, "that it said itself");
         assert_eq!(Standing::Present.doubted(seconds(60)), Standing::Present);
+    }
+
+    #[test]
+    fn whoever_sees_the_host_has_a_word_in_it() {
+        let gone = Word::Gone("its claim is lost".to_owned());
+        let host_gone = Word::HostGone("out of service".to_owned());
+        let cases = [
+            (&gone, Glimpse::Answers, Some("its claim is lost")),
+            (&gone, silent(), Some("its claim is lost")),
+            (&host_gone, Glimpse::Answers, None),
+            (&host_gone, silent(), Some("out of service")),
+            (&Word::HostUp, silent(), None),
+        ];
+        for (word, seen, lost) in cases {
+            let looks = [0, 1_000_000].map(seconds);
+            let mut before = None;
+            for at in looks {
+                let grace = word.grace(GRACE);
+                before = Some(standing(before.as_ref(), word.with(seen.clone()), at, grace));
+            }
+            let expected = lost.map(|reason| Standing::Lost { since: None, reason: reason.into() });
+            assert_eq!(before.filter(Standing::is_lost), expected, "{word:?} {seen:?}");
+        }
     }
 
     #[test]

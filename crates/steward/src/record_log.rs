@@ -38,6 +38,9 @@ pub enum LogError {
         #[source]
         source: std::io::Error,
     },
+    /// The log is kept elsewhere, and that did not do what it was asked.
+    #[error("the record log: {0}")]
+    Unreachable(String),
     /// The process is ending.
     #[error("the record log was not reached")]
     Stopped(#[from] ComputeStopped),

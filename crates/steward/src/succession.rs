@@ -13,8 +13,8 @@ use floe_api::report::NodeReport;
 use floe_api::{NodeClient, Target};
 use floe_env::Env;
 use floe_model::{
-    EpochNumber, EpochRecord, EpochTree, Member, NodeName, RecordHash, SignedRecord, Tally,
-    Threshold,
+    EpochNumber, EpochRecord, EpochTree, Incarnation, Member, NodeName, RecordHash, ShardIndex,
+    SignedRecord, Tally, Threshold,
 };
 use floe_plan::epoch::{self, Violation};
 use floe_plan::succession::{
@@ -22,7 +22,7 @@ use floe_plan::succession::{
 };
 
 use crate::genesis::Keys;
-use crate::loss::{Glimpse, Standing, glimpse, standing};
+use crate::loss::{Glimpse, Standing, Word, glimpse, standing};
 use crate::observation::{Observation, observe, target_of_member};
 use crate::push::{gather, push};
 use crate::record_log::{LogError, RecordLog};
@@ -53,6 +53,21 @@ pub struct Pass {
     pub standings: BTreeMap<VolumeName, Standing>,
     /// How each node is, by its own word, before it.
     pub reports: BTreeMap<NodeName, NodeReport>,
+    /// What is unfilled by the newest committed record, by node.
+    pub deficits: Vec<Deficit>,
+}
+
+/// Shards of a volume that are unfilled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deficit {
+    /// The node.
+    pub node: NodeName,
+    /// Which of its volumes.
+    pub incarnation: Incarnation,
+    /// The shards, rising.
+    pub shards: Vec<ShardIndex>,
+    /// The record since which all of them are unfilled and this volume's.
+    pub since: RecordHash,
 }
 
 impl Pass {
@@ -97,6 +112,7 @@ pub struct Steward {
     /// Records that were checked once.
     tree: EpochTree,
     standings: BTreeMap<VolumeName, Standing>,
+    words: BTreeMap<VolumeName, Word>,
 }
 
 impl Steward {
@@ -109,7 +125,13 @@ impl Steward {
         loss_grace: Duration,
     ) -> Self {
         let (tree, standings) = (EpochTree::default(), BTreeMap::new());
-        Self { env, client, log, keys, loss_grace, tree, standings }
+        Self { env, client, log, keys, loss_grace, tree, standings, words: BTreeMap::new() }
+    }
+
+    /// From now on, this is what somebody says of volumes who sees hosts and disks, and so long may
+    /// volumes be silent.
+    pub fn hear(&mut self, words: BTreeMap<VolumeName, Word>, loss_grace: Duration) {
+        (self.words, self.loss_grace) = (words, loss_grace);
     }
 
     /// One look at everything, and at most one new record.
@@ -165,7 +187,11 @@ impl Steward {
     fn end(&self, outcome: Outcome, reports: BTreeMap<NodeName, NodeReport>) -> Pass {
         let newest = self.tree.committed();
         let record = newest.map(|(hash, signed)| (hash, signed.record.clone()));
-        Pass { outcome, record, standings: self.standings.clone(), reports }
+        let deficits = newest.map_or_else(Vec::new, |(hash, signed)| {
+            let members = signed.record.members.iter();
+            members.filter_map(|member| deficit(&self.tree, &hash, signed, member)).collect()
+        });
+        Pass { outcome, record, standings: self.standings.clone(), reports, deficits }
     }
 
     async fn look(&mut self, wanted: &[Wanted]) -> Result<Observation, StewardError> {
@@ -187,7 +213,10 @@ impl Steward {
                 None => Glimpse::Silent("it was not asked".to_owned()),
             };
             let volume: VolumeName = (member.node.clone(), member.incarnation);
-            let standing = standing(before.get(&volume), glimpse, now, self.loss_grace);
+            let word = self.words.get(&volume);
+            let grace = word.map_or(self.loss_grace, |word| word.grace(self.loss_grace));
+            let glimpse = word.map_or(glimpse.clone(), |word| word.with(glimpse));
+            let standing = standing(before.get(&volume), glimpse, now, grace);
             self.standings.insert(volume, standing);
         }
         if !self.is_connected() {
@@ -280,6 +309,29 @@ impl Steward {
             }
         }
     }
+}
+
+/// What of a member's shards is unfilled, and since when.
+fn deficit(
+    tree: &EpochTree,
+    newest: &RecordHash,
+    signed: &SignedRecord,
+    member: &Member,
+) -> Option<Deficit> {
+    let unfilled = |record: &EpochRecord, shard: &ShardIndex| record.unfilled.contains(shard);
+    let shards = member.shards.iter().filter(|shard| unfilled(&signed.record, shard));
+    let shards: Vec<ShardIndex> = shards.copied().collect();
+    let lacks_them = |record: &EpochRecord| {
+        let then = record.member(&member.node);
+        let same = then.filter(|then| then.incarnation == member.incarnation);
+        same.is_some_and(|then| {
+            shards.iter().all(|shard| then.shards.contains(shard) && unfilled(record, shard))
+        })
+    };
+    let path = tree.path(newest).into_iter().rev();
+    let since = path.take_while(|it| lacks_them(&it.record)).last()?.record.hash();
+    let (node, incarnation) = (member.node.clone(), member.incarnation);
+    (!shards.is_empty()).then_some(Deficit { node, incarnation, shards, since })
 }
 
 fn situation<'a>(

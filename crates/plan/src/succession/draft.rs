@@ -103,38 +103,47 @@ impl<'a> Draft<'a> {
         since.peek().is_some() && since.all(said_by_owner) && whole.verify(&named.record).is_ok()
     }
 
-    /// Takes over where nodes are.
+    /// Takes over where volumes are. Where the next volume of a node is, is taken over with it.
     pub(super) fn update_places(&mut self) {
-        let faulty = self.faulty();
         for wanted in self.situation.wanted {
-            let on_host: usize = self
-                .members
-                .values()
-                .filter(|it| {
-                    it.node != wanted.node && !it.host.is_empty() && it.host == wanted.host
-                })
-                .map(|it| it.shards.len())
-                .sum();
             let answers = self.volume(wanted).is_some();
-            let Some(member) = self.members.get_mut(&wanted.node) else {
+            let Some(member) = self.members.get(&wanted.node) else {
                 if !answers && wanted.weight > 0 {
                     let (node, incarnation) = (wanted.node.clone(), wanted.incarnation);
                     self.blockers.push(Blocker::NoVolume { node, incarnation });
                 }
                 continue;
             };
-            member.address.clone_from(&wanted.address);
-            member.zone.clone_from(&wanted.zone);
-            if on_host + member.shards.len() <= faulty {
-                member.host.clone_from(&wanted.host);
-            } else if member.host != wanted.host {
-                self.blockers.push(Blocker::HeavyHost {
-                    node: wanted.node.clone(),
-                    host: wanted.host.clone(),
-                    faulty: self.parent.geometry.faulty(),
-                });
+            if member.incarnation != wanted.incarnation {
+                continue;
+            }
+            let (shards, old) = (member.shards.len(), member.host.clone());
+            let host = self.host_for(wanted, shards, old);
+            if let Some(member) = self.members.get_mut(&wanted.node) {
+                member.address.clone_from(&wanted.address);
+                member.zone.clone_from(&wanted.zone);
+                member.host = host;
             }
         }
+    }
+
+    /// The host where a volume of so many shards is, unless that one would hold too much: then it
+    /// stays, in the record, where its node was.
+    fn host_for(&mut self, wanted: &Wanted, shards: usize, old: String) -> String {
+        let others = self.members.values().filter(|it| it.node != wanted.node);
+        let there = others.filter(|it| !it.host.is_empty() && it.host == wanted.host);
+        let held: usize = there.map(|it| it.shards.len()).sum();
+        if held + shards <= self.faulty() {
+            return wanted.host.clone();
+        }
+        if old != wanted.host {
+            self.blockers.push(Blocker::HeavyHost {
+                node: wanted.node.clone(),
+                host: wanted.host.clone(),
+                faulty: self.parent.geometry.faulty(),
+            });
+        }
+        old
     }
 
     /// Puts the next volumes in the place of those that are lost, as many at once as may be unfilled.
@@ -172,8 +181,7 @@ impl<'a> Draft<'a> {
         self.unfilled.extend(&member.shards);
         // What the old volume said of them is no longer its owner's word.
         self.wholes.retain(|shard, _| !member.shards.contains(shard));
-        let place = self.members.get(&member.node);
-        let host = place.map_or_else(String::new, |place| place.host.clone());
+        let host = self.host_for(wanted, member.shards.len(), member.host.clone());
         let next = member_of(wanted, volume, host, member.shards.clone());
         self.members.insert(member.node.clone(), next);
     }

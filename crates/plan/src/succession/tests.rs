@@ -86,6 +86,30 @@ fn a_lost_volume_is_replaced_when_the_next_one_answers() {
 }
 
 #[test]
+fn where_the_next_volume_is_stands_in_the_record_that_names_it() {
+    let mut world = World::seven();
+    world.want("a").incarnation = Incarnation(1);
+    world.want("a").address = "a-1:7443".to_owned();
+    world.want("a").host = "spare".to_owned();
+    world.silence("a");
+    assert!(matches!(world.decide(), Decision::Wait(_)));
+    world.answer("a", 1);
+    let record = proposed(world.decide());
+    let member = record.member(&node("a")).unwrap();
+    assert_eq!((member.address.as_str(), member.host.as_str()), ("a-1:7443", "spare"));
+    // A host that holds too much already is not taken over.
+    for name in ["b", "c"] {
+        world.want(name).host = "spare".to_owned();
+    }
+    let (record, blockers) = match world.decide() {
+        Decision::Propose(record, blockers) => (record, all(&blockers)),
+        other => panic!("{}", shown(&other)),
+    };
+    assert_eq!(record.member(&node("a")).unwrap().incarnation, Incarnation(1));
+    assert!(blockers.contains("stays where the epoch record has it: on host spare"), "{blockers}");
+}
+
+#[test]
 fn several_are_replaced_at_once_within_the_limit_and_beyond_it_none() {
     let mut world = World::seven();
     for name in ["a", "d"] {

@@ -103,7 +103,16 @@ async fn a_lost_volume_is_replaced_and_fills() {
     world.replace("b", 1).await;
     assert_eq!(world.pass().await, committed(1));
     assert_eq!(world.numbers(), [1, 1, 1, 1]);
-    assert_eq!(world.pass().await, Outcome::Settled);
+    let pass = world.steward_at(&world.log).pass(&world.wanted).await.unwrap();
+    assert_eq!(pass.outcome, Outcome::Settled);
+    let (since, record) = pass.record.unwrap();
+    let deficit = Deficit {
+        node: name("b"),
+        incarnation: Incarnation(1),
+        shards: record.member(&name("b")).unwrap().shards.clone(),
+        since,
+    };
+    assert_eq!(pass.deficits, [deficit]);
     world.fleet.node("b").fill();
     assert_eq!(world.pass().await, committed(2));
     let chain = world.fleet.node("a").chain();
@@ -111,6 +120,17 @@ async fn a_lost_volume_is_replaced_and_fills() {
     assert!(chain.links.iter().all(|link| link.proof.is_some()));
     assert_eq!(chain.links[2].record.record.unfilled, []);
     assert_eq!(world.pass().await, Outcome::Settled);
+}
+
+#[tokio::test]
+async fn whoever_sees_the_hosts_can_give_a_volume_up() {
+    let world = World::begun().await;
+    let mut steward = world.steward_at(&world.log);
+    assert_eq!(steward.pass(&world.wanted).await.unwrap().to_replace(), []);
+    let volume = (name("b"), Incarnation(0));
+    let gone = Word::Gone("its claim is lost".to_owned());
+    steward.hear(BTreeMap::from([(volume.clone(), gone)]), GRACE);
+    assert_eq!(steward.pass(&world.wanted).await.unwrap().to_replace(), [volume]);
 }
 
 #[tokio::test]
