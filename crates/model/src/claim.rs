@@ -6,7 +6,7 @@ use crate::record::RegistrarRole;
 use crate::statement::{RegistrarBody, Signed, StatementKind};
 
 /// Bytes of a name.
-const LONGEST_NAME_BYTES: usize = 253;
+pub(crate) const LONGEST_NAME_BYTES: usize = 253;
 /// Bytes of a content type.
 pub const LONGEST_CONTENT_TYPE_BYTES: usize = 255;
 

@@ -16,6 +16,7 @@
 //! | `permit` | gateway | that names the key | upload 16 ‖ claim 16 ‖ namespace uid 16 ‖ name text ‖ signed u64 |
 //! | `claim` | gateway | that names the key | claim 16 ‖ namespace text ‖ namespace uid 16 ‖ name text ‖ blob 32 ‖ length u64 ‖ content type text ‖ sha256 32 ‖ created u64 ‖ signed u64 |
 //! | `release` | gateway, operator | that names the key | claim 16 ‖ namespace uid 16 ‖ name text ‖ created u64 ‖ signed u64 |
+//! | `ticket` | operator | that names the key | claim 16 ‖ namespace text ‖ namespace uid 16 ‖ name text ‖ content type text ‖ list of sha256 32, at most one ‖ largest bytes u64 ‖ created u64 ‖ expires u64 |
 //!
 //! An epoch record's hash is Blake2b-256 of `floe/v1/record` ‖ the record: version u16 ‖ committee
 //! 16 ‖ number u64 ‖ parent 32 ‖ forced u8 ‖ n u16 ‖ f u16 ‖ undelete window ms u64 ‖ release
@@ -40,6 +41,7 @@ pub mod record;
 pub mod seal;
 pub mod signers;
 pub mod statement;
+pub mod ticket;
 pub mod untrusted;
 pub mod whole;
 
@@ -62,5 +64,6 @@ pub use record::{EpochRecord, Member, SignedRecord};
 pub use seal::SealedHead;
 pub use signers::{Signers, SignersError};
 pub use statement::{Signed, SignedError, StatementKind, statement};
+pub use ticket::{SignedTicket, TICKET_PREFIX, Ticket};
 pub use untrusted::Unverified;
 pub use whole::{Whole, WholeError};

@@ -25,11 +25,13 @@ pub enum StatementKind {
     Claim,
     /// A blob is no longer wanted.
     Release,
+    /// Whoever shows it may write a blob's content.
+    Ticket,
 }
 
 impl StatementKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Record,
         Self::Possession,
         Self::Accept,
@@ -38,6 +40,7 @@ impl StatementKind {
         Self::Permit,
         Self::Claim,
         Self::Release,
+        Self::Ticket,
     ];
 
     /// The text that domain-separates the kind.
@@ -51,6 +54,7 @@ impl StatementKind {
             Self::Permit => "floe/v1/permit",
             Self::Claim => "floe/v1/claim",
             Self::Release => "floe/v1/release",
+            Self::Ticket => "floe/v1/ticket",
         }
     }
 }

@@ -10,11 +10,12 @@ use floe_model::{
     Acceptance, BlobId, BlobName, CatalogEntry, Certificate, Claim, ClaimId, CommitProof,
     CommitteeId, Confirmation, EpochRecord, FeedPosition, Geometry, Layout, Lineage, Member,
     Namespace, NamespaceUid, NodeName, Permit, RecordHash, Release, SignedClaim, SignedPermit,
-    SignedRecord, SignedRelease, Signers, StripeId, UploadId, VolumeId, Whole,
+    SignedRecord, SignedRelease, SignedTicket, Signers, StripeId, Ticket, UploadId, VolumeId,
+    Whole,
 };
 
 use crate::reseal::reseal_only;
-use crate::samples::{all_signed, value};
+use crate::samples::{all_signed, signed, value};
 use crate::target::Target;
 
 pub(crate) const TARGETS: &[Target] = &[
@@ -22,6 +23,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target::of_values("model_layouts", all_signed, layouts),
     Target::of_values("model_signatures", all_signed, signatures),
     Target::of_values("model_texts", text_seeds, texts),
+    Target::of_values("model_tickets", ticket_seeds, tickets),
 ];
 
 /// Payload that a reader of frames takes.
@@ -69,6 +71,8 @@ fn layouts(input: &[u8]) {
     one_way::<SignedClaim>(input);
     one_way::<Release>(input);
     one_way::<SignedRelease>(input);
+    one_way::<Ticket>(input);
+    one_way::<SignedTicket>(input);
     one_way::<Confirmation>(input);
     one_way::<Certificate>(input);
     one_way::<CatalogEntry>(input);
@@ -161,6 +165,32 @@ fn texts(input: &[u8]) {
     again::<UploadId>(text);
     again::<VolumeId>(text);
     again::<FeedPosition>(text);
+}
+
+/// As bearer tokens come to a gateway, and as the bytes inside them.
+fn ticket_seeds() -> Vec<Vec<u8>> {
+    vec![signed("bearer of a ticket"), signed("signed ticket")]
+}
+
+/// What is let in is a ticket to the bit.
+fn tickets(input: &[u8]) {
+    let record: EpochRecord = value("record");
+    let ticket: SignedTicket = value("signed ticket");
+    let is_let_in = |found: SignedTicket| {
+        if found.verify(&record).is_ok() {
+            assert_eq!(found, ticket);
+        }
+    };
+    one_way::<Ticket>(input);
+    one_way::<SignedTicket>(input);
+    if let Ok(found) = SignedTicket::from_bytes(input) {
+        is_let_in(found);
+    }
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    one_text::<SignedTicket>(text);
+    if let Ok(found) = text.parse() {
+        is_let_in(found);
+    }
 }
 
 /// One text for one value.

@@ -5,7 +5,7 @@ use floe_model::record::{NO_PARENT, Policy, Registrar, RegistrarRole, possession
 use floe_model::{
     BlobId, Certificate, Claim, ClaimId, CommitteeId, Confirmation, ContentPolicy, EpochNumber,
     EpochRecord, Geometry, Incarnation, Member, NamespaceUid, Permit, RecordHash, Release,
-    ShardIndex, SignedRecord, Timestamp, UploadId, VolumeId, Whole,
+    ShardIndex, SignedRecord, Ticket, Timestamp, UploadId, VolumeId, Whole,
 };
 
 pub(crate) const COMMITTEE: CommitteeId = CommitteeId([0xc0; 16]);
@@ -124,6 +124,20 @@ pub(crate) fn release() -> Release {
         name: "weights.v2".parse().unwrap(),
         created: Timestamp(1_699_999_999_000),
         signed: Timestamp(1_700_000_100_000),
+    }
+}
+
+pub(crate) fn ticket() -> Ticket {
+    Ticket {
+        claim: ClaimId([0x22; 16]),
+        namespace: "models".parse().unwrap(),
+        namespace_uid: NamespaceUid([0x33; 16]),
+        name: "weights.v2".parse().unwrap(),
+        content_type: "text/plain".to_owned(),
+        sha256: Some([0x55; 32]),
+        largest_bytes: 1 << 20,
+        created: Timestamp(1_699_999_999_000),
+        expires: Timestamp(1_700_000_200_000),
     }
 }
 

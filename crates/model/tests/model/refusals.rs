@@ -1,6 +1,7 @@
 //! What must not be believed, and what it is called.
 
 use floe_model::keys::{KeyError, NodeSignature, RegistrarKey};
+use floe_model::record::RegistrarRole;
 use floe_model::statement::RegistrarBody;
 use floe_model::{
     BlobId, Certificate, CertificateError, Claim, ClaimId, CommitteeId, Confirmation, DecodeError,
@@ -10,7 +11,7 @@ use floe_model::{
 
 use crate::fixture::{
     COMMITTEE, OTHER_RECORD, certificate, claim, gateway, node_key, operator, permit, record,
-    record_of, release, signed_record, votes,
+    record_of, release, signed_record, ticket, votes,
 };
 
 fn signers(bitmap: &[u8]) -> Signers {
@@ -165,11 +166,14 @@ fn who_may_sign_what() {
     assert_eq!(refused(&claim(), &gateway()), None);
     assert_eq!(refused(&release(), &gateway()), None);
     assert_eq!(refused(&release(), &operator()), None);
+    assert_eq!(refused(&ticket(), &operator()), None);
+    assert_eq!(refused(&ticket(), &gateway()), signer("ticket", &gateway()));
     assert_eq!(refused(&permit(), &operator()), signer("permit", &operator()));
     assert_eq!(refused(&claim(), &operator()), signer("claim", &operator()));
     assert_eq!(refused(&permit(), &foreign), signer("permit", &foreign));
     assert_eq!(refused(&claim(), &foreign), signer("claim", &foreign));
     assert_eq!(refused(&release(), &foreign), signer("release", &foreign));
+    assert_eq!(refused(&ticket(), &foreign), signer("ticket", &foreign));
 }
 
 #[test]
@@ -194,7 +198,8 @@ fn a_signature_holds_under_its_record_and_committee_only() {
 
 fn altered_is_refused<B: RegistrarBody + Clone + PartialEq>(body: &B, changes: &[fn(&mut B)]) {
     let record = record();
-    let signed = Signed::sign(body.clone(), &COMMITTEE, record.hash(), &gateway());
+    let key = if B::ROLES.contains(&RegistrarRole::Gateway) { gateway() } else { operator() };
+    let signed = Signed::sign(body.clone(), &COMMITTEE, record.hash(), &key);
     assert_eq!(signed.verify(&record), Ok(()));
     for (row, change) in changes.iter().enumerate() {
         let mut altered = signed.clone();
@@ -242,6 +247,25 @@ fn no_field_of_a_permit_or_release_can_be_altered() {
         |it| it.signed.0 += 1,
     ];
     altered_is_refused(&release(), &release_rows);
+}
+
+#[test]
+fn no_field_of_a_ticket_can_be_altered() {
+    altered_is_refused(
+        &ticket(),
+        &[
+            |it| it.claim.0[0] ^= 1,
+            |it| it.namespace = "other".parse().unwrap(),
+            |it| it.namespace_uid.0[0] ^= 1,
+            |it| it.name = "weights.v3".parse().unwrap(),
+            |it| it.content_type.push('x'),
+            |it| it.sha256 = Some([1; 32]),
+            |it| it.sha256 = None,
+            |it| it.largest_bytes += 1,
+            |it| it.created.0 += 1,
+            |it| it.expires.0 += 1,
+        ],
+    );
 }
 
 #[test]

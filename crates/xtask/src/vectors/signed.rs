@@ -2,6 +2,8 @@
 //! tests: by the model, and put together by hand as the model's front page has them.
 
 use anyhow::Context;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use floe_model::keys::RegistrarKey;
 use floe_model::record::possession_statement;
 use floe_model::{
@@ -12,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 use self::fixture::{
     COMMITTEE, certificate, child, claim, gateway, node_key, operator, permit, record, release,
-    signed_record, sum, whole,
+    signed_record, sum, ticket, whole,
 };
 
 #[path = "../../../model/tests/model/fixture.rs"]
@@ -72,6 +74,7 @@ fn vectors_of_the_model() -> anyhow::Result<Vec<Named>> {
     let signed_permit = Signed::sign(permit(), &COMMITTEE, hash, &gateway());
     let signed_claim = Signed::sign(claim(), &COMMITTEE, hash, &gateway());
     let signed_release = Signed::sign(release(), &COMMITTEE, hash, &operator());
+    let signed_ticket = Signed::sign(ticket(), &COMMITTEE, hash, &operator());
     let certificate = certificate(&record, &claim(), &CONFIRMING);
     let confirmation = Confirmation::of(&claim(), record.geometry);
     let of = |kind, body: Vec<u8>| statement(kind, &COMMITTEE, &hash, &body);
@@ -99,6 +102,9 @@ fn vectors_of_the_model() -> anyhow::Result<Vec<Named>> {
         ("signed claim", signed_claim.to_bytes()),
         ("release statement", of(StatementKind::Release, release().to_bytes())),
         ("signed release", signed_release.to_bytes()),
+        ("ticket statement", of(StatementKind::Ticket, ticket().to_bytes())),
+        ("signed ticket", signed_ticket.to_bytes()),
+        ("bearer of a ticket", signed_ticket.to_string().into_bytes()),
         ("confirm statement", confirmation.statement(&COMMITTEE, &hash)),
         ("certificate", certificate.to_bytes()),
         ("catalog claim", certified.to_bytes()),
@@ -138,6 +144,8 @@ fn vectors_by_hand() -> Vec<Named> {
     let (permit_statement, signed_permit) = signed("permit", &permit_by_hand(), &gateway());
     let (claim_statement, signed_claim) = signed("claim", &claim_by_hand(), &gateway());
     let (release_statement, signed_release) = signed("release", &release_by_hand(), &operator());
+    let (ticket_statement, signed_ticket) = signed("ticket", &ticket_by_hand(), &operator());
+    let bearer = format!("floe-ticket-v1.{}", URL_SAFE_NO_PAD.encode(&signed_ticket)).into_bytes();
     let confirmation = [vec![0x44; 32], vec![4, 0, 1, 0], u64s(1_234_567), vec![0x22; 16]].concat();
     let confirm = [head("confirm"), confirmation.clone()].concat();
     let confirmed = sum(&CONFIRMING, &confirm);
@@ -164,6 +172,9 @@ fn vectors_by_hand() -> Vec<Named> {
         ("signed claim", signed_claim),
         ("release statement", release_statement),
         ("signed release", signed_release),
+        ("ticket statement", ticket_statement),
+        ("signed ticket", signed_ticket),
+        ("bearer of a ticket", bearer),
         ("confirm statement", confirm),
         ("certificate", certificate),
         ("catalog claim", certified),
@@ -273,4 +284,20 @@ fn release_by_hand() -> Vec<u8> {
     let ids = [vec![0x22; 16], vec![0x33; 16]].concat();
     let times = [u64s(1_699_999_999_000), u64s(1_700_000_100_000)].concat();
     [ids, text("weights.v2"), times].concat()
+}
+
+fn ticket_by_hand() -> Vec<u8> {
+    [
+        vec![0x22; 16],
+        text("models"),
+        vec![0x33; 16],
+        text("weights.v2"),
+        text("text/plain"),
+        count(1),
+        vec![0x55; 32],
+        u64s(1 << 20),
+        u64s(1_699_999_999_000),
+        u64s(1_700_000_200_000),
+    ]
+    .concat()
 }
