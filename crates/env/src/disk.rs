@@ -19,6 +19,11 @@ pub trait Disk: Send + Sync {
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> Result<Box<dyn DiskFile>>;
 
+    /// Opens an existing file for reading only: where this process may not write, that works still.
+    fn open_to_read(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
+        self.open(path)
+    }
+
     /// Renames a file or directory; an existing file `to` is replaced at once.
     fn rename(&self, from: &Path, to: &Path) -> Result<()>;
 
@@ -115,7 +120,7 @@ pub struct Space {
 
 /// Reads a whole file; `FileTooLarge` if it is longer than `limit_bytes`.
 pub fn read_file(disk: &dyn Disk, path: &Path, limit_bytes: u64) -> Result<Vec<u8>> {
-    let file = disk.open(path)?;
+    let file = disk.open_to_read(path)?;
     let length_bytes = file.length_bytes()?;
     if length_bytes > limit_bytes {
         return Err(too_large(path, length_bytes, limit_bytes));

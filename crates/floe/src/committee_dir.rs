@@ -26,8 +26,9 @@ use floe_model::record::Policy;
 use floe_model::{Geometry, Incarnation, NodeName};
 use floe_plan::succession::Wanted;
 use floe_steward::Trust;
+use floe_steward::start_files::{NodeAddress, NodeFile};
 
-pub(crate) use files::{GatewayFile, NodeFile, RepairFile, read_json, read_tls};
+pub(crate) use files::{read_json, read_tls};
 pub(crate) use init::init;
 pub(crate) use membership::{add, remove, replace};
 
@@ -80,6 +81,16 @@ impl CommitteeDir {
         self.file.nodes.iter().map(|entry| self.node_file(entry)).collect()
     }
 
+    /// Where those nodes can be asked, in order.
+    pub(crate) fn addresses(&self) -> Vec<NodeAddress> {
+        let address = |entry: &NodeEntry| NodeAddress {
+            node: entry.node.clone(),
+            incarnation: entry.incarnation,
+            address: SocketAddr::new(entry.address, INTERNAL_PORT).to_string(),
+        };
+        self.file.nodes.iter().map(address).collect()
+    }
+
     /// The nodes as the steward is to have them.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
         let wanted = |entry: &NodeEntry| Wanted {
@@ -101,6 +112,7 @@ impl CommitteeDir {
             incarnation: entry.incarnation,
             listen: SocketAddr::new(entry.address, INTERNAL_PORT),
             metrics_listen: SocketAddr::new(entry.address, METRICS_PORT),
+            volume_dir: None,
         }
     }
 

@@ -14,6 +14,9 @@ use floe_model::keys::RegistrarKey;
 use floe_model::{Incarnation, NodeName};
 use floe_plan::succession::Wanted;
 use floe_sidecar::{Limits, RepairJob, Sidecar};
+use floe_steward::start_files::{
+    GATEWAY_FILE, GatewayFile, NODE_FILE, NodeFile, REGISTRAR_KEY_FILE, REPAIR_FILE, RepairFile,
+};
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
@@ -21,9 +24,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::EndArguments;
-use crate::committee_dir::{
-    CommitteeDir, GatewayFile, NodeFile, RepairFile, read_json, read_tls, volume_dir,
-};
+use crate::committee_dir::{CommitteeDir, read_json, read_tls, volume_dir};
 use crate::exit::{Ended, Exit};
 
 /// How long the steward waits for nodes before it says for whom.
@@ -43,7 +44,7 @@ pub(crate) fn env(servers: usize) -> anyhow::Result<Env> {
 /// Starts the storage node whose directory this is.
 pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidecar> {
     let disk = env.disk.as_ref();
-    let file: NodeFile = read_json(disk, &dir.join("node.json"))
+    let file: NodeFile = read_json(disk, &dir.join(NODE_FILE))
         .context("make the directory with floe committee init first")?;
     let config = floe_sidecar::Config {
         committee: file.committee,
@@ -53,7 +54,10 @@ pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidec
         tls: read_tls(disk, dir)?,
         listen: file.listen,
         metrics_listen: file.metrics_listen,
-        volume_dir: volume_dir(dir, file.incarnation),
+        volume_dir: match file.volume_dir {
+            Some(path) => dir.join(path),
+            None => volume_dir(dir, file.incarnation),
+        },
         limits: Limits::default(),
     };
     let started = Sidecar::start(env.clone(), config).await;
@@ -65,16 +69,16 @@ pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidec
 /// Starts the gateway whose directory this is.
 pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gateway> {
     let disk = env.disk.as_ref();
-    let file: GatewayFile = read_json(disk, &dir.join("gateway.json"))
+    let file: GatewayFile = read_json(disk, &dir.join(GATEWAY_FILE))
         .context("make the directory with floe committee init first")?;
     let config = floe_gateway::Config {
         committee: file.committee,
         operator: file.operator,
-        registrar: registrar_key(env, &dir.join("registrar-key"))?,
+        registrar: registrar_key(env, &dir.join(REGISTRAR_KEY_FILE))?,
         tls: read_tls(disk, dir)?,
         listen: file.listen,
         metrics_listen: file.metrics_listen,
-        nodes: file.nodes.into_iter().map(target).collect(),
+        nodes: file.nodes.into_iter().map(Target::from).collect(),
         authenticator: Arc::new(TokenFile::new(Arc::clone(&env.disk), dir.join("tokens"))),
         budget: Budget::default(),
     };
@@ -86,21 +90,16 @@ pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gatew
 /// A repair job for a node, from the directory `repair/` of its committee; without a limit.
 pub(crate) fn repair_job(env: &Env, dir: &Path, node: NodeName) -> anyhow::Result<RepairJob> {
     let disk = env.disk.as_ref();
-    let file: RepairFile = read_json(disk, &dir.join("repair.json"))
+    let file: RepairFile = read_json(disk, &dir.join(REPAIR_FILE))
         .context("floe committee init makes the directory, as repair/ in the committee's")?;
     Ok(RepairJob {
         operator: file.operator,
         tls: read_tls(disk, dir)?,
         node,
-        nodes: file.nodes.into_iter().map(target).collect(),
+        nodes: file.nodes.into_iter().map(Target::from).collect(),
         bytes_per_second: None,
         patience: REPAIR_PATIENCE,
     })
-}
-
-fn target(node: NodeFile) -> Target {
-    let NodeFile { node, incarnation, listen, .. } = node;
-    Target { node, incarnation, address: listen.to_string() }
 }
 
 fn registrar_key(env: &Env, path: &Path) -> anyhow::Result<RegistrarKey> {

@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`trust`] | committee id, CA and registrar keys, made once; TLS leaves |
+//! | [`start_files`] | what sidecar, gateway and repair are started with |
 //! | [`record_log`] | where records are put before anyone hears of them, so that no number is used twice |
 //! | [`mod@genesis`] | observed identities → adopt, propose, or wait for whom; then push, gather, tell |
 //! | [`loss`] | what was seen of a volume, and when → present, away, lost |
@@ -14,6 +15,7 @@ pub mod loss;
 mod observation;
 mod push;
 pub mod record_log;
+pub mod start_files;
 pub mod succession;
 pub mod trust;
 

@@ -6,7 +6,11 @@
 //! | `ca-key.pem`, `ca.pem` | the CA: P-256, ten years |
 //! | `operator-key`, `gateway-key` | the registrars' Ed25519 seeds, hexadecimal |
 //! | `committee` | the committee id; written last, so its presence says that the others are whole |
+//!
+//! They stand in a directory ([`Trust::create`], [`Trust::open`]), or wherever else keeps named bytes
+//! ([`Trust::draw`], [`Trust::to_files`], [`Trust::from_files`]).
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -35,6 +39,8 @@ const CA_FILE: &str = "ca.pem";
 const CA_KEY_FILE: &str = "ca-key.pem";
 const OPERATOR_FILE: &str = "operator-key";
 const GATEWAY_FILE: &str = "gateway-key";
+/// In the order in which they are written.
+const FILES: [&str; 5] = [CA_KEY_FILE, CA_FILE, OPERATOR_FILE, GATEWAY_FILE, COMMITTEE_FILE];
 
 /// Trust that could not be made or read.
 #[derive(Debug, thiserror::Error)]
@@ -99,26 +105,30 @@ impl Trust {
         if exists(disk, dir)? {
             return Err(TrustError::Exists(dir.to_owned()));
         }
+        let trust = Self::draw(clock, random)?;
         create_dir_durably(disk, dir).map_err(|source| io(dir, source))?;
+        let files = trust.to_files();
+        for name in FILES {
+            let path = dir.join(name);
+            let content = files.get(name).map_or(&[][..], Vec::as_slice);
+            write_file_durably(disk, &path, content).map_err(|source| io(&path, source))?;
+        }
+        Ok(trust)
+    }
+
+    /// Draws committee id, CA and registrar keys, and keeps them nowhere.
+    pub fn draw(clock: &dyn Clock, random: &dyn Random) -> Result<Self, TrustError> {
         let committee = CommitteeId(random.bytes());
         let subject = format!("CA of committee {committee}");
         let key = KeyPair::generate().map_err(|error| certificate(&subject, &error))?;
         let params = ca_params(clock, &committee);
         let ca = params.self_signed(&key).map_err(|error| certificate(&subject, &error))?;
-        let (operator, gateway) = (random.bytes::<32>(), random.bytes::<32>());
-        let files = [
-            (CA_KEY_FILE, key.serialize_pem()),
-            (CA_FILE, ca.pem()),
-            (OPERATOR_FILE, hex::encode(operator)),
-            (GATEWAY_FILE, hex::encode(gateway)),
-            (COMMITTEE_FILE, committee.to_string()),
-        ];
-        for (name, content) in files {
-            let path = dir.join(name);
-            write_file_durably(disk, &path, content.as_bytes())
-                .map_err(|source| io(&path, source))?;
-        }
-        Self::open(disk, dir)
+        let ca_pem = ca.pem();
+        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key);
+        let issuer = issuer.map_err(|error| certificate(&subject, &error))?;
+        let operator = RegistrarKey::from_seed(&random.bytes());
+        let gateway = RegistrarKey::from_seed(&random.bytes());
+        Ok(Self { committee, ca_pem, issuer, operator, gateway })
     }
 
     /// Reads what [`Trust::create`] kept. Blocks on the disk.
@@ -126,14 +136,47 @@ impl Trust {
         if !exists(disk, dir)? {
             return Err(TrustError::Missing(dir.to_owned()));
         }
-        let committee = read(disk, dir, COMMITTEE_FILE, |text| text.parse().map_err(text_of))?;
-        let key = read(disk, dir, CA_KEY_FILE, |text| KeyPair::from_pem(text).map_err(text_of))?;
-        let ca_pem = read(disk, dir, CA_FILE, |text| Ok(text.to_owned()))?;
-        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key).map_err(|error| {
-            TrustError::Damaged { path: dir.join(CA_FILE), reason: error.to_string() }
-        })?;
-        let operator = read(disk, dir, OPERATOR_FILE, registrar)?;
-        let gateway = read(disk, dir, GATEWAY_FILE, registrar)?;
+        let mut files = BTreeMap::new();
+        for name in FILES {
+            let path = dir.join(name);
+            let bytes = read_file(disk, &path, LARGEST_FILE_BYTES);
+            files.insert(name, bytes.map_err(|source| io(&path, source))?);
+        }
+        Self::parse(&files).map_err(|(name, reason)| damaged(dir.join(name), reason))
+    }
+
+    /// The files' names and content.
+    pub fn to_files(&self) -> BTreeMap<&'static str, Vec<u8>> {
+        let seed = |key: &RegistrarKey| hex::encode(key.to_seed().as_slice()).into_bytes();
+        BTreeMap::from([
+            (CA_KEY_FILE, self.issuer.key().serialize_pem().into_bytes()),
+            (CA_FILE, self.ca_pem.clone().into_bytes()),
+            (OPERATOR_FILE, seed(&self.operator)),
+            (GATEWAY_FILE, seed(&self.gateway)),
+            (COMMITTEE_FILE, self.committee.to_string().into_bytes()),
+        ])
+    }
+
+    /// Reads what [`Trust::to_files`] gave. Errors have a file's name for its path.
+    pub fn from_files<Name: AsRef<str>, Bytes: AsRef<[u8]>>(
+        files: impl IntoIterator<Item = (Name, Bytes)>,
+    ) -> Result<Self, TrustError> {
+        let known = |name: &str| FILES.into_iter().find(|known| *known == name);
+        let files = files.into_iter().filter_map(|(name, bytes)| {
+            known(name.as_ref()).map(|name| (name, bytes.as_ref().to_vec()))
+        });
+        Self::parse(&files.collect()).map_err(|(name, reason)| damaged(name.into(), reason))
+    }
+
+    /// An error has the file and what is wrong with it.
+    fn parse(files: &BTreeMap<&'static str, Vec<u8>>) -> Result<Self, (&'static str, String)> {
+        let committee = read(files, COMMITTEE_FILE, |text| text.parse().map_err(text_of))?;
+        let key = read(files, CA_KEY_FILE, |text| KeyPair::from_pem(text).map_err(text_of))?;
+        let ca_pem = read(files, CA_FILE, |text| Ok(format!("{text}\n")))?;
+        let issuer = Issuer::from_ca_cert_pem(&ca_pem, key);
+        let issuer = issuer.map_err(|error| (CA_FILE, error.to_string()))?;
+        let operator = read(files, OPERATOR_FILE, registrar)?;
+        let gateway = read(files, GATEWAY_FILE, registrar)?;
         Ok(Self { committee, ca_pem, issuer, operator, gateway })
     }
 
@@ -250,15 +293,17 @@ fn exists(disk: &dyn Disk, dir: &Path) -> Result<bool, TrustError> {
 }
 
 fn read<T>(
-    disk: &dyn Disk,
-    dir: &Path,
-    name: &str,
+    files: &BTreeMap<&'static str, Vec<u8>>,
+    name: &'static str,
     parse: impl FnOnce(&str) -> Result<T, String>,
-) -> Result<T, TrustError> {
-    let path = dir.join(name);
-    let bytes = read_file(disk, &path, LARGEST_FILE_BYTES).map_err(|source| io(&path, source))?;
-    let text = String::from_utf8(bytes).map_err(text_of);
-    text.and_then(|text| parse(text.trim())).map_err(|reason| TrustError::Damaged { path, reason })
+) -> Result<T, (&'static str, String)> {
+    let bytes = files.get(name).ok_or_else(|| (name, "it is missing".to_owned()))?;
+    let text = std::str::from_utf8(bytes).map_err(text_of);
+    text.and_then(|text| parse(text.trim())).map_err(|reason| (name, reason))
+}
+
+fn damaged(path: PathBuf, reason: String) -> TrustError {
+    TrustError::Damaged { path, reason }
 }
 
 fn registrar(text: &str) -> Result<RegistrarKey, String> {

@@ -108,3 +108,14 @@ fn every_new_directory_is_synced_in_its_parent() {
     create_dir_durably(&disk, &base.join("x/y")).unwrap();
     assert_eq!(disk.calls.lock().unwrap()[3..], ["mkdir y", "sync x"]);
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_may_not_be_written_can_be_read() {
+    // A program that runs is open to readers only, for root too.
+    let path = Path::new("/proc/self/exe");
+    assert!(RealDisk.open(path).is_err());
+    let mut magic = [0; 4];
+    RealDisk.open_to_read(path).unwrap().read_exact_at(0, &mut magic).unwrap();
+    assert_eq!(&magic, b"\x7fELF");
+}

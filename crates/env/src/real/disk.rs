@@ -58,6 +58,11 @@ impl Disk for RealDisk {
         Ok(Box::new(RealFile { file, path: path.to_owned() }))
     }
 
+    fn open_to_read(&self, path: &Path) -> Result<Box<dyn DiskFile>> {
+        let file = File::open(path).map_err(naming("open", path))?;
+        Ok(Box::new(RealFile { file, path: path.to_owned() }))
+    }
+
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
         std::fs::rename(from, to).map_err(|error| {
             let (from, to) = (from.display(), to.display());

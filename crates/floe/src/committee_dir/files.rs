@@ -6,9 +6,8 @@ use std::path::Path;
 use anyhow::Context as _;
 use floe_api::TlsIdentity;
 use floe_env::{Disk, create_dir_durably, read_file, write_file_durably};
-use floe_model::keys::RegistrarPublicKey;
 use floe_model::record::Policy;
-use floe_model::{CommitteeId, Incarnation, NodeName};
+use floe_model::{Incarnation, NodeName};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -68,52 +67,6 @@ pub(super) struct NodeEntry {
     pub(super) host: String,
     /// Its share of the shards, in proportion; 0 for one that leaves.
     pub(super) weight: u32,
-}
-
-/// `repair.json`: what a process that rebuilds for a node is started with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct RepairFile {
-    /// Whose.
-    pub(crate) committee: CommitteeId,
-    /// The operator's key: whose record 0 is believed.
-    pub(crate) operator: RegistrarPublicKey,
-    /// The nodes, to be asked for the committee's epoch record.
-    pub(crate) nodes: Vec<NodeFile>,
-}
-
-/// `node.json`: what a sidecar is started with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct NodeFile {
-    /// Whose.
-    pub(crate) committee: CommitteeId,
-    /// The operator's key: whose record 0 is believed.
-    pub(crate) operator: RegistrarPublicKey,
-    /// Which node.
-    pub(crate) node: NodeName,
-    /// Which of its volumes.
-    pub(crate) incarnation: Incarnation,
-    /// Where the internal API listens.
-    pub(crate) listen: SocketAddr,
-    /// Where metrics are shown.
-    pub(crate) metrics_listen: SocketAddr,
-}
-
-/// `gateway.json`: what a gateway is started with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct GatewayFile {
-    /// Whose.
-    pub(crate) committee: CommitteeId,
-    /// The operator's key: whose record 0 is believed.
-    pub(crate) operator: RegistrarPublicKey,
-    /// Where applications talk to it.
-    pub(crate) listen: SocketAddr,
-    /// Where metrics are shown.
-    pub(crate) metrics_listen: SocketAddr,
-    /// The nodes, to be asked for the committee's epoch record.
-    pub(crate) nodes: Vec<NodeFile>,
 }
 
 /// Reads a JSON file.

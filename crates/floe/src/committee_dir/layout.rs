@@ -6,10 +6,13 @@ use std::path::Path;
 use floe_api::Role;
 use floe_env::Env;
 use floe_model::Incarnation;
+use floe_steward::start_files::{
+    GATEWAY_FILE, GatewayFile, NODE_FILE, NodeFile, REGISTRAR_KEY_FILE, REPAIR_FILE, RepairFile,
+};
 
 use super::addresses::METRICS_PORT;
-use super::files::{GatewayFile, RepairFile, make_dir, write, write_json, write_tls};
-use super::{CommitteeDir, NodeFile, volume_dir};
+use super::files::{make_dir, write, write_json, write_tls};
+use super::{CommitteeDir, volume_dir};
 
 /// The gateway's name in its certificate.
 const GATEWAY_NAME: &str = "gateway";
@@ -24,7 +27,7 @@ pub(super) fn write_node(env: &Env, dir: &CommitteeDir, node: &NodeFile) -> anyh
     let tls = dir.trust.leaf(env.clock.as_ref(), Role::Node, name, node.incarnation, &[])?;
     make_dir(disk, &volume_dir(&path, node.incarnation))?;
     write_tls(disk, &path, &tls)?;
-    write_json(disk, &path.join("node.json"), node)
+    write_json(disk, &path.join(NODE_FILE), node)
 }
 
 /// Writes what the gateway is started with.
@@ -41,7 +44,7 @@ pub(super) fn write_gateway(env: &Env, dir: &CommitteeDir) -> anyhow::Result<()>
     make_dir(disk, &path)?;
     write_tls(disk, &path, &tls)?;
     let seed = hex::encode(dir.trust.gateway_key().to_seed().as_slice());
-    write(disk, &path.join("registrar-key"), seed.as_bytes())?;
+    write(disk, &path.join(REGISTRAR_KEY_FILE), seed.as_bytes())?;
     let tokens = path.join("tokens");
     if !disk.exists(&tokens)? {
         let token = hex::encode(env.random.bytes::<32>());
@@ -58,9 +61,10 @@ fn write_gateway_file(env: &Env, dir: &CommitteeDir) -> anyhow::Result<()> {
         operator: dir.trust.operator_key().public(),
         listen: dir.file.listen,
         metrics_listen: SocketAddr::new(dir.file.gateway_address, METRICS_PORT),
-        nodes: dir.nodes(),
+        nodes: dir.addresses(),
+        kubernetes: None,
     };
-    write_json(env.disk.as_ref(), &dir.gateway_dir().join("gateway.json"), &file)
+    write_json(env.disk.as_ref(), &dir.gateway_dir().join(GATEWAY_FILE), &file)
 }
 
 /// Writes what a process that rebuilds for a node is started with.
@@ -77,9 +81,9 @@ fn write_repair_file(env: &Env, dir: &CommitteeDir) -> anyhow::Result<()> {
     let file = RepairFile {
         committee: dir.trust.committee(),
         operator: dir.trust.operator_key().public(),
-        nodes: dir.nodes(),
+        nodes: dir.addresses(),
     };
-    write_json(env.disk.as_ref(), &dir.repair_dir().join("repair.json"), &file)
+    write_json(env.disk.as_ref(), &dir.repair_dir().join(REPAIR_FILE), &file)
 }
 
 /// Tells the others' files where the nodes are now; they are read when a process starts.

@@ -190,3 +190,25 @@ fn what_was_left_unfinished_is_made_anew_and_what_is_damaged_is_named() {
     }
     assert!(Trust::open(&RealDisk, path).is_ok());
 }
+
+#[test]
+fn it_needs_no_directory() {
+    let drawn = Trust::draw(&CLOCK, &OsRandom).unwrap();
+    let files = drawn.to_files();
+    let read = Trust::from_files(files.clone()).unwrap();
+    assert_eq!(read.to_files(), files);
+    let leaf = read.leaf(&CLOCK, Role::Node, "a", Incarnation(0), &[]).unwrap();
+    assert!(accepts_client(&drawn, &leaf, NOW_SECONDS));
+    // The same files in a directory are the same trust.
+    let dir = tempfile::tempdir().unwrap();
+    for (name, content) in &files {
+        std::fs::write(dir.path().join(name), content).unwrap();
+    }
+    assert_eq!(Trust::open(&RealDisk, dir.path()).unwrap().to_files(), files);
+    for name in FILES {
+        let mut rest = files.clone();
+        rest.remove(name);
+        let text = Trust::from_files(rest).unwrap_err().to_string();
+        assert!(text.starts_with(&format!("{name} is damaged: it is missing")), "{text}");
+    }
+}

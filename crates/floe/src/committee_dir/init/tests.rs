@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use super::super::NodeFile;
-use super::super::files::RepairFile;
+use floe_steward::start_files::{NodeFile, RepairFile};
+
 use super::super::layout::quote;
 use super::super::membership::{add, remove, replace};
 use super::*;
@@ -122,7 +122,7 @@ async fn a_changed_committee_is_written_down_for_all_its_processes() {
     let gateway = changed.file.gateway_address.to_string();
     assert!(!addresses[5].starts_with(&format!("{gateway}:")), "{addresses:?}");
     let repair: RepairFile = read_json(env.disk.as_ref(), &dir.join("repair/repair.json")).unwrap();
-    assert_eq!(repair.nodes, changed.nodes());
+    assert_eq!(repair.nodes, changed.addresses());
 
     assert_eq!(remove(&env, &dir, &node).unwrap().wanted()[2].weight, 0);
     let stranger = remove(&env, &dir, &"node-9".parse().unwrap()).err().unwrap();
