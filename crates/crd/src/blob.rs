@@ -103,7 +103,7 @@ pub struct Source {
     /// From this object itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inline: Option<Inline>,
-    /// From a `ConfigMap` of the same namespace.
+    /// From a ConfigMap of the same namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_map_key_ref: Option<ConfigMapKey>,
     /// From whoever PUTs them to the gateway.
@@ -129,10 +129,10 @@ pub struct Inline {
     pub base64: Option<String>,
 }
 
-/// A key of a `ConfigMap`.
+/// A key of a ConfigMap.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 pub struct ConfigMapKey {
-    /// The `ConfigMap`.
+    /// The ConfigMap.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Its key, in `data` or `binaryData`.

@@ -21,14 +21,16 @@ pub use blob::{
     Blob, BlobSpec, BlobStatus, BlobSummary, CommitteeReference, ConfigMapKey, DeletionPolicy,
     Import, Inline, Protection, Source, Upload,
 };
+pub use committee::access::{Access, Gateway, NamespaceAccess, NamespacesFrom};
+pub use committee::pod_template::{PodTemplate, Resources};
 pub use committee::status::{
     BlobCounts, Capacity, CommitteeRepair, CommitteeStatus, CommitteeSummary, Losses, Survives,
 };
-pub use committee::{
-    Access, Committee, CommitteeSpec, Confirmation, Deletion, Disruption, DisruptionBudget,
-    Encoding, Gateway, HostSpread, NamespaceAccess, NamespacesFrom, Pause, PodTemplate, Repair, Resources,
-    Storage, Topology, ZoneSpread,
+pub use committee::upkeep::{
+    Confirmation, Deletion, Disruption, DisruptionBudget, HostSpread, Pause, Repair, Topology,
+    ZoneSpread,
 };
+pub use committee::{Committee, CommitteeSpec, Encoding, Storage};
 pub use definition::definitions;
 pub use duration::{DurationError, duration};
 pub use quantity::{Quantity, QuantityError, quantity_bytes};

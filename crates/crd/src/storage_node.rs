@@ -1,4 +1,4 @@
-//! `StorageNode`: one member of a Committee, with one volume at a time.
+//! StorageNode: one member of a Committee, with one volume at a time.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::{CustomResource, KubeSchema};
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::schema;
 
-/// What a `StorageNode` shall be.
+/// What a StorageNode shall be.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -59,7 +59,7 @@ pub struct LocalCommittee {
     pub name: String,
 }
 
-/// What a `StorageNode` is, as far as the operator knows.
+/// What a StorageNode is, as far as the operator knows.
 #[derive(KubeSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -108,7 +108,7 @@ pub struct StorageNodeStatus {
     pub conditions: Vec<Condition>,
 }
 
-/// A volume of a `StorageNode`.
+/// A volume of a StorageNode.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub struct Volume {
@@ -142,7 +142,7 @@ pub enum VolumeState {
     Full,
 }
 
-/// The shards of a `StorageNode`.
+/// The shards of a StorageNode.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct OwnedShards {
@@ -153,7 +153,7 @@ pub struct OwnedShards {
     pub count: u16,
 }
 
-/// What a `StorageNode` owes and holds.
+/// What a StorageNode owes and holds.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct SliverCounts {
@@ -168,7 +168,7 @@ pub struct SliverCounts {
     pub held_percent: u8,
 }
 
-/// What a `StorageNode` lacks, and when it will have it.
+/// What a StorageNode lacks, and when it will have it.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct NodeRepair {
@@ -189,7 +189,7 @@ pub struct NodeRepair {
     pub estimated_completion_time: Option<Time>,
 }
 
-/// Whether a `StorageNode` is being rebuilt.
+/// Whether a StorageNode is being rebuilt.
 #[derive(JsonSchema, Serialize, Deserialize, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RepairState {
     /// It lacks nothing.
