@@ -97,14 +97,14 @@ impl Error {
     /// The whole text, causes included, for conditions, Events and logs.
     pub fn text(&self) -> String {
         let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
+        let mut cause = match self {
+            // Its own sentence is in the text.
+            Self::Api { .. } => None,
+            _ => std::error::Error::source(self),
+        };
         while let Some(error) = cause {
             let said = error.to_string();
-            // What quotes its cause itself is not said twice; kube's own wording is left out.
-            if !text.contains(&said)
-                && !error.is::<kube::Error>()
-                && !error.is::<kube::core::Status>()
-            {
+            if !text.contains(&said) {
                 text = format!("{text}: {said}");
             }
             cause = error.source();
