@@ -8,14 +8,19 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use floe_api::{NodeClient, Role, Target, TransportLimits};
 use floe_client::Budget;
+use floe_crd::{CommitteeReference, NamespaceAccess};
 use floe_env::{BoxFuture, Env, read_file, real_env};
-use floe_gateway::{Gateway, TokenFile};
+use floe_gateway::{
+    ApiServer, Authenticator, BlobObjects, DerivedObjects, Gateway, KubernetesObjects,
+    KubernetesReviews, TokenFile,
+};
 use floe_model::keys::RegistrarKey;
-use floe_model::{Incarnation, NodeName};
+use floe_model::{CommitteeId, Incarnation, NodeName};
 use floe_plan::succession::Wanted;
 use floe_sidecar::{Limits, RepairJob, Sidecar};
 use floe_steward::start_files::{
-    GATEWAY_FILE, GatewayFile, NODE_FILE, NodeFile, REGISTRAR_KEY_FILE, REPAIR_FILE, RepairFile,
+    GATEWAY_FILE, GatewayFile, KubernetesGateway, NODE_FILE, NodeFile, REGISTRAR_KEY_FILE,
+    REPAIR_FILE, RepairFile,
 };
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use futures::StreamExt as _;
@@ -71,6 +76,10 @@ pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gatew
     let disk = env.disk.as_ref();
     let file: GatewayFile = read_json(disk, &dir.join(GATEWAY_FILE))
         .context("make the directory with floe committee init first")?;
+    let (authenticator, objects) = match file.kubernetes {
+        Some(kubernetes) => reviewed(env, kubernetes).await?,
+        None => standalone(env, dir, file.committee),
+    };
     let config = floe_gateway::Config {
         committee: file.committee,
         operator: file.operator,
@@ -79,12 +88,34 @@ pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gatew
         listen: file.listen,
         metrics_listen: file.metrics_listen,
         nodes: file.nodes.into_iter().map(Target::from).collect(),
-        authenticator: Arc::new(TokenFile::new(Arc::clone(&env.disk), dir.join("tokens"))),
+        authenticator,
+        objects,
         budget: Budget::default(),
     };
     let gateway = Gateway::start(env.clone(), config).await?;
     tracing::info!(listen = %file.listen, metrics = %file.metrics_listen, "gateway started");
     Ok(gateway)
+}
+
+/// Who may, and which claims names have.
+type Access = (Arc<dyn Authenticator>, Arc<dyn BlobObjects>);
+
+/// As the API server says.
+async fn reviewed(env: &Env, settings: KubernetesGateway) -> anyhow::Result<Access> {
+    let KubernetesGateway { audiences, namespaces, committee } = settings;
+    let api_server = ApiServer::connect(env.clone()).await?;
+    // The file has the fields of the Committee's own.
+    let namespaces: NamespaceAccess = serde_json::from_value(serde_json::to_value(namespaces)?)?;
+    let committee = CommitteeReference { name: committee.name, namespace: committee.namespace };
+    let objects = KubernetesObjects::new(&api_server, committee, namespaces)
+        .context("the selector of namespaces cannot be used")?;
+    Ok((Arc::new(KubernetesReviews::new(&api_server, audiences)), Arc::new(objects)))
+}
+
+/// As a file of tokens says, and what the nodes hold.
+fn standalone(env: &Env, dir: &Path, committee: CommitteeId) -> Access {
+    let tokens = TokenFile::new(env.clone(), dir.join("tokens"));
+    (Arc::new(tokens), Arc::new(DerivedObjects::new(committee)))
 }
 
 /// A repair job for a node, from the directory `repair/` of its committee; without a limit.

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use floe_api::NodeClient;
 use floe_client::Client;
 use floe_env::Env;
-use floe_model::{BlobName, Namespace, Timestamp};
+use floe_model::{BlobName, Namespace, NamespaceUid, Timestamp};
 use http::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
@@ -19,10 +19,10 @@ use tokio::sync::Semaphore;
 
 use crate::auth::{AuthError, Authenticator, User, Verb};
 use crate::metrics::Metrics;
-use crate::objects::BlobObjects;
+use crate::objects::{BlobObjects, FullName, ObjectError, Recency};
 use crate::problem::{Kind, Problem};
 use crate::resolved::Resolved;
-use crate::{blobs, put, status, undelete};
+use crate::{blobs, delete, put, status, undelete};
 
 /// Requests whose answers have not begun; those beyond are turned away.
 pub(crate) const MOST_REQUESTS: usize = 256;
@@ -66,10 +66,7 @@ impl App {
             let detail = "send the header Authorization: Bearer TOKEN";
             Problem::new(Kind::Unauthenticated, detail)
         })?;
-        self.authenticator
-            .authenticate(&self.env, token.trim())
-            .await
-            .map_err(|error| refusal(&error))
+        self.authenticator.authenticate(token.trim()).await.map_err(|error| refusal(&error))
     }
 
     /// Lets the request through if its sender may do this; before anything is looked up.
@@ -79,12 +76,42 @@ impl App {
         verb: Verb,
         namespace: &Namespace,
         name: Option<&BlobName>,
-    ) -> Result<(), Problem> {
+    ) -> Result<User, Problem> {
         let user = self.user(headers).await?;
-        self.authenticator
-            .authorize(&user, verb, namespace, name)
-            .await
-            .map_err(|error| refusal(&error))
+        self.authorize(&user, verb, namespace, name).await?;
+        Ok(user)
+    }
+
+    /// Whether somebody may do this.
+    pub(crate) async fn authorize(
+        &self,
+        user: &User,
+        verb: Verb,
+        namespace: &Namespace,
+        name: Option<&BlobName>,
+    ) -> Result<(), Problem> {
+        let decided = self.authenticator.authorize(user, verb, namespace, name).await;
+        decided.map_err(|error| refusal(&error))
+    }
+
+    /// The name together with its namespace's UID, asked for now: for what changes something.
+    pub(crate) async fn full_name(
+        &self,
+        namespace: Namespace,
+        name: BlobName,
+    ) -> Result<FullName, Problem> {
+        let namespace_uid = self.namespace_uid(&namespace, Recency::Now).await?;
+        Ok(FullName { namespace, namespace_uid, name })
+    }
+
+    /// A namespace's UID.
+    pub(crate) async fn namespace_uid(
+        &self,
+        namespace: &Namespace,
+        recency: Recency,
+    ) -> Result<NamespaceUid, Problem> {
+        let uid = self.objects.namespace_uid(namespace, recency).await;
+        uid.map_err(|error| object_problem(&error))
     }
 }
 
@@ -97,13 +124,25 @@ fn refusal(error: &AuthError) -> Problem {
     Problem::new(kind, error.to_string())
 }
 
+/// Why there is no usable Blob object.
+pub(crate) fn object_problem(error: &ObjectError) -> Problem {
+    let kind = match error {
+        ObjectError::NoNamespace(_) => Kind::NotFound,
+        ObjectError::Forbidden(_) => Kind::Forbidden,
+        ObjectError::OtherCommittee(_) => Kind::OtherCommittee,
+        ObjectError::Invalid(_) => Kind::InvalidRequest,
+        ObjectError::Unavailable(_) => Kind::ApiServerUnavailable,
+    };
+    Problem::new(kind, error.to_string())
+}
+
 /// The routes of applications.
 pub(crate) fn router(app: Arc<App>) -> Router {
     routes().layer(middleware::from_fn_with_state(Arc::clone(&app), around)).with_state(app)
 }
 
 fn routes() -> Router<Arc<App>> {
-    let one = get(blobs::read).head(blobs::read).put(put::put).delete(blobs::delete);
+    let one = get(blobs::read).head(blobs::read).put(put::put).delete(delete::delete);
     let router = Router::new()
         .route("/v1/namespaces/{namespace}/blobs", get(blobs::list))
         .route("/v1/namespaces/{namespace}/blobs/{name}", one)

@@ -1,4 +1,4 @@
-//! Reading, listing and deleting blobs.
+//! Reading and listing blobs.
 
 use std::sync::Arc;
 
@@ -7,13 +7,9 @@ use axum::extract::State;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use floe_client::{
-    Closing, NotEnoughNodes, ReadCheck, ReadError, ReleaseError, Resolution, ResolveError,
-    WriteError,
-};
+use floe_client::{ReadCheck, ReadError, Resolution, ResolveError};
 use floe_model::{
-    BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, Release, SignedClaim, SignedRelease,
-    Timestamp,
+    BlobId, BlobName, Certificate, Claim, ClaimId, Namespace, SignedClaim, Timestamp,
 };
 use futures::StreamExt as _;
 use http::header::{
@@ -25,11 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{App, InPath, InQuery, json, parameter};
 use crate::auth::Verb;
+use crate::objects::Recency;
 use crate::problem::{Kind, Problem};
-use crate::put::write_problem;
 use crate::range::{Wanted, names_tag, wanted};
 use crate::resolved::{Certified, weight};
-use crate::undelete::undeletable_until;
 
 /// Names of one page of a list.
 const MOST_LISTED: u32 = 1000;
@@ -183,140 +178,8 @@ pub(crate) async fn blob_status(
     InPath((namespace, name)): InPath<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let certified = found(&app, &headers, Verb::Get, &namespace, &name).await?;
+    let certified = found(&app, &headers, Verb::Status, &namespace, &name).await?;
     Ok(json(StatusCode::OK, &BlobStatus::new(&certified.0, &certified.1)))
-}
-
-/// What to delete.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct DeleteQuery {
-    #[serde(default)]
-    unfinished: bool,
-}
-
-/// `DELETE /v1/namespaces/{namespace}/blobs/{name}`: 202 when nodes worth n-f shards hold the
-/// release; the answer says until when it can be undeleted.
-pub(crate) async fn delete(
-    State(app): State<Arc<App>>,
-    InPath((namespace, name)): InPath<(String, String)>,
-    InQuery(query): InQuery<DeleteQuery>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    if query.unfinished {
-        return release_unfinished(&app, &headers, &namespace, &name).await;
-    }
-    let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
-    app.allow(&headers, Verb::Delete, &namespace, Some(&name)).await?;
-    let uid = app.objects.namespace_uid(&namespace);
-    let _change = app.resolved.changing((uid, name.clone()));
-    let resolution = app.client.resolve(uid, &name).await;
-    let certified = match resolution.map_err(|error| resolve_problem(&error))? {
-        Resolution::Found(certified) => certified,
-        Resolution::Absent { last_release } => {
-            hand_on(&app, last_release.as_deref()).await?;
-            return Err(Problem::new(
-                Kind::NotFound,
-                format!("there is no blob {namespace}/{name}"),
-            ));
-        }
-    };
-    let claim = &certified.0;
-    let tag = format!("\"{}\"", claim.body.blob);
-    let condition = headers.get(IF_MATCH).and_then(|value| value.to_str().ok());
-    if condition.is_some_and(|tags| !names_tag(tags, &tag, false)) {
-        return Err(Problem::new(Kind::PreconditionFailed, format!("the blob is {tag}")));
-    }
-    let release = release_of(&claim.body, app.now());
-    app.client.release(&release).await.map_err(|error| release_problem(&error))?;
-    let until = time(undeletable_until(&app, release.signed));
-    let (name, blob) = (claim.body.name.clone(), Some(claim.body.blob));
-    let released = Released { name, blob, undelete_until: Some(until) };
-    Ok(json(StatusCode::ACCEPTED, &released))
-}
-
-/// The deletion before this one may have reached too few nodes, and said so: to say now that there is
-/// nothing is a promise like its own. What is too old to be taken is on all nodes, or nowhere.
-async fn hand_on(app: &App, last_release: Option<&SignedRelease>) -> Result<(), Problem> {
-    let retention_millis = app.client.committee().newest().policy.release_retention_millis;
-    let taken = |it: &&SignedRelease| app.now().millis_since(it.body.signed) <= retention_millis;
-    if let Some(release) = last_release.filter(taken) {
-        app.client.release(&release.body).await.map_err(|error| release_problem(&error))?;
-    }
-    Ok(())
-}
-
-#[derive(Serialize)]
-struct Released {
-    name: BlobName,
-    #[serde(rename = "blobID", skip_serializing_if = "Option::is_none")]
-    blob: Option<BlobId>,
-    #[serde(rename = "undeleteUntil", skip_serializing_if = "Option::is_none")]
-    undelete_until: Option<String>,
-}
-
-fn release_of(claim: &Claim, now: Timestamp) -> Release {
-    Release {
-        claim: claim.claim,
-        namespace_uid: claim.namespace_uid,
-        name: claim.name.clone(),
-        created: claim.created,
-        signed: now,
-    }
-}
-
-/// Ends a write that was never certified, so that the name can be written again. The claim is
-/// closed first: a certificate that turns up then is handed on, and honoured instead.
-async fn release_unfinished(
-    app: &App,
-    headers: &HeaderMap,
-    namespace: &str,
-    name: &str,
-) -> Result<Response, Problem> {
-    let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
-    app.allow(headers, Verb::Delete, &namespace, Some(&name)).await?;
-    let uid = app.objects.namespace_uid(&namespace);
-    let _change = app.resolved.changing((uid, name.clone()));
-    let resolution = app.client.resolve(uid, &name).await;
-    let Resolution::Absent { last_release } =
-        resolution.map_err(|error| resolve_problem(&error))?
-    else {
-        let detail = format!("{namespace}/{name} is certified: delete it without ?unfinished=true");
-        return Err(Problem::new(Kind::PreconditionFailed, detail));
-    };
-    let object = app.objects.open(&uid, &name, last_release.as_deref(), app.now());
-    let closing = app.client.close(object.claim).await.map_err(|error| too_few_to_write(&error))?;
-    if let Closing::Certified(certified) = closing {
-        // Perhaps one node alone holds it: before anyone hears of it, it is handed on.
-        let (claim, certificate) = *certified;
-        let handed_on = app.client.acknowledge(&claim, &certificate).await;
-        return Err(certified_after_all(&claim.body, handed_on.err()));
-    }
-    let release = Release {
-        claim: object.claim,
-        namespace_uid: uid,
-        name: name.clone(),
-        created: object.created,
-        signed: app.now(),
-    };
-    app.client.release(&release).await.map_err(|error| release_problem(&error))?;
-    Ok(json(StatusCode::ACCEPTED, &Released { name, blob: None, undelete_until: None }))
-}
-
-/// Why the name of this claim is not freed. `error`: nodes worth n-f shards did not take the
-/// certificate.
-fn certified_after_all(claim: &Claim, error: Option<WriteError>) -> Problem {
-    let next = match error {
-        None => "it can be read; delete it without ?unfinished=true",
-        Some(WriteError::ClaimClosed { .. }) => {
-            "too many nodes had closed it to promise that it lasts; delete it without \
-             ?unfinished=true, then write it again"
-        }
-        Some(WriteError::ClaimReleased { .. }) => "and is being deleted; try again",
-        Some(error) => return write_problem(error),
-    };
-    let Claim { namespace, name, blob, .. } = claim;
-    let detail = format!("{namespace}/{name} is certified as {blob} after all: {next}");
-    Problem::new(Kind::PreconditionFailed, detail)
 }
 
 /// Which names to list.
@@ -341,7 +204,7 @@ pub(crate) async fn list(
         name => Some(parameter::<BlobName>(name)?),
     };
     let limit = query.limit.unwrap_or(MOST_LISTED).clamp(1, MOST_LISTED);
-    let uid = app.objects.namespace_uid(&namespace);
+    let uid = app.namespace_uid(&namespace, Recency::Kept).await?;
     let page = app.client.list(uid, after, limit).await.map_err(|error| resolve_problem(&error))?;
     let items: Vec<BlobStatus> =
         page.found.iter().map(|(claim, certificate)| BlobStatus::new(claim, certificate)).collect();
@@ -361,9 +224,8 @@ async fn found(
 ) -> Result<Arc<Certified>, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(namespace)?, parameter(name)?);
     app.allow(headers, verb, &namespace, Some(&name)).await?;
-    let key = (app.objects.namespace_uid(&namespace), name);
-    if verb == Verb::Get
-        && !wants_fresh(headers)
+    let key = (app.namespace_uid(&namespace, Recency::Kept).await?, name);
+    if !wants_fresh(headers)
         && let Some(kept) = app.resolved.get(&key, app.env.clock.monotonic())
     {
         return Ok(kept);
@@ -389,17 +251,6 @@ fn wants_fresh(headers: &HeaderMap) -> bool {
     let values = headers.get_all(CACHE_CONTROL).iter().filter_map(|value| value.to_str().ok());
     let mut words = values.flat_map(|value| value.split(',')).map(str::trim);
     words.any(|word| word.eq_ignore_ascii_case("no-cache"))
-}
-
-fn too_few_to_write(error: &NotEnoughNodes) -> Problem {
-    Problem::new(Kind::WriteQuorumMissing, format!("{error}; reads go on"))
-}
-
-fn release_problem(error: &ReleaseError) -> Problem {
-    match error {
-        ReleaseError::NotEnoughNodes(few) => too_few_to_write(few),
-        ReleaseError::NotRegistrar => Problem::new(Kind::Internal, error.to_string()),
-    }
 }
 
 /// Why a name is not resolved.
@@ -428,7 +279,7 @@ fn value(text: &str) -> Result<HeaderValue, Problem> {
         .map_err(|_| Problem::new(Kind::Internal, "a header cannot be written"))
 }
 
-fn time(at: Timestamp) -> String {
+pub(crate) fn time(at: Timestamp) -> String {
     let millis = i64::try_from(at.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_millisecond(millis).map(|time| time.to_string()).unwrap_or_default()
 }
@@ -442,40 +293,7 @@ fn http_date(at: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use floe_model::{ContentPolicy, NamespaceUid};
-
     use super::*;
-
-    #[test]
-    fn who_ends_a_write_that_was_certified_is_told_so() {
-        let claim = Claim {
-            claim: ClaimId([1; 16]),
-            namespace: "shop".parse().unwrap(),
-            namespace_uid: NamespaceUid([2; 16]),
-            name: "model".parse().unwrap(),
-            blob: BlobId([3; 32]),
-            length: 1,
-            policy: ContentPolicy { content_type: String::new(), sha256: [0; 32] },
-            created: Timestamp(1),
-            signed: Timestamp(2),
-        };
-        let id = claim.claim;
-        let table = [
-            (None, Kind::PreconditionFailed, "it can be read"),
-            (Some(WriteError::ClaimClosed { claim: id }), Kind::PreconditionFailed, "closed"),
-            (Some(WriteError::ClaimReleased { claim: id }), Kind::PreconditionFailed, "try again"),
-            (Some(WriteError::Stopped), Kind::Internal, ""),
-        ];
-        for (error, kind, said) in table {
-            let shown = format!("{error:?}");
-            let is_certified = kind == Kind::PreconditionFailed;
-            let problem = certified_after_all(&claim, error);
-            assert_eq!(problem.kind, kind, "{shown}");
-            assert!(problem.detail.contains(said), "{shown}: {}", problem.detail);
-            let blob = format!("shop/model is certified as {} after all", claim.blob);
-            assert_eq!(problem.detail.contains(&blob), is_certified, "{shown}");
-        }
-    }
 
     #[test]
     fn only_no_cache_asks_for_a_fresh_answer() {

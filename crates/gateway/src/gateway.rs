@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use crate::app::{App, MOST_REQUESTS, MOST_WRITES, router};
 use crate::auth::Authenticator;
 use crate::metrics::Metrics;
-use crate::objects::DerivedObjects;
+use crate::objects::BlobObjects;
 use crate::probes;
 use crate::resolved::Resolved;
 
@@ -45,6 +45,8 @@ pub struct Config {
     pub nodes: Vec<Target>,
     /// Who may.
     pub authenticator: Arc<dyn Authenticator>,
+    /// Which claims names have.
+    pub objects: Arc<dyn BlobObjects>,
     /// Bounds of the pipelines.
     pub budget: Budget,
 }
@@ -177,7 +179,7 @@ fn application(
         nodes,
         client,
         authenticator: config.authenticator,
-        objects: Arc::new(DerivedObjects::new(config.committee)),
+        objects: config.objects,
         resolved: Resolved::default(),
         metrics,
         places: Semaphore::new(MOST_REQUESTS),

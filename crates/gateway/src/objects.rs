@@ -1,121 +1,119 @@
 //! Blob objects: which claim id a name has, and since when. With an API server it keeps them;
 //! without one they are derived from what the nodes hold.
 
-use floe_model::{
-    BlobName, ClaimId, CommitteeId, Namespace, NamespaceUid, SignedRelease, Timestamp, hash,
-};
+mod derived;
+
+use std::fmt;
+
+use floe_model::{BlobName, ClaimId, Namespace, NamespaceUid, SignedRelease, Timestamp};
+use futures::future::BoxFuture;
+
+pub use derived::DerivedObjects;
+
+/// A name with its namespace, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FullName {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Its UID: a namespace made anew under the same name is another one.
+    pub namespace_uid: NamespaceUid,
+    /// The blob's name.
+    pub name: BlobName,
+}
+
+impl fmt::Display for FullName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
 
 /// The Blob object behind a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct BlobObject {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BlobObject {
     /// Its UID.
-    pub(crate) claim: ClaimId,
+    pub claim: ClaimId,
     /// When it was created.
-    pub(crate) created: Timestamp,
+    pub created: Timestamp,
+    /// What may be done with it.
+    pub state: ObjectState,
+    /// Whether its content stays when it goes.
+    pub keeps_content: bool,
+    /// The media type that it promises.
+    pub content_type: Option<String>,
+    /// The SHA-256 that it promises.
+    pub sha256: Option<[u8; 32]>,
+}
+
+/// What may be done with a Blob object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ObjectState {
+    /// There is none: it is what any sender would make.
+    Implied,
+    /// It takes the bytes that somebody PUTs.
+    Uploaded,
+    /// It gets its bytes from elsewhere, as this field says.
+    Imported(&'static str),
+    /// It is being deleted.
+    Leaving,
+}
+
+/// How old an answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recency {
+    /// As old as what is kept of namespaces: to read.
+    Kept,
+    /// Asked for now: to change something.
+    Now,
+}
+
+/// Why there is no object, or none that may be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// The namespace is missing.
+    #[error("there is no namespace {0}")]
+    NoNamespace(Namespace),
+    /// The committee does not take this namespace's blobs, or the API server refuses the object.
+    #[error("{0}")]
+    Forbidden(String),
+    /// It is kept by another committee.
+    #[error("{0}")]
+    OtherCommittee(String),
+    /// The API server calls the object invalid.
+    #[error("{0}")]
+    Invalid(String),
+    /// The API server cannot be asked.
+    #[error("Blob objects cannot be reached now: {0}")]
+    Unavailable(String),
 }
 
 /// Where Blob objects come from.
-pub(crate) trait BlobObjects: Send + Sync {
-    /// The UID of a namespace.
-    fn namespace_uid(&self, namespace: &Namespace) -> NamespaceUid;
+pub trait BlobObjects: Send + Sync {
+    /// The UID of a namespace whose blobs the committee takes.
+    fn namespace_uid<'a>(
+        &'a self,
+        namespace: &'a Namespace,
+        recency: Recency,
+    ) -> BoxFuture<'a, Result<NamespaceUid, ObjectError>>;
 
-    /// The object of a name that has no certified content; created if need be. `last_release` is
-    /// the newest release of the name that nodes hold.
-    fn open(
-        &self,
-        namespace_uid: &NamespaceUid,
-        name: &BlobName,
-        last_release: Option<&SignedRelease>,
+    /// The object of a name. `last_release` is the newest release of the name that nodes hold.
+    fn find<'a>(
+        &'a self,
+        name: &'a FullName,
+        last_release: Option<&'a SignedRelease>,
         now: Timestamp,
-    ) -> BlobObject;
-}
+    ) -> BoxFuture<'a, Result<Option<BlobObject>, ObjectError>>;
 
-/// How long releases are kept, unless the policy says otherwise: when those of a name are forgotten,
-/// its claim ids are to be others.
-const PERIOD_MILLIS: u64 = 30 * 24 * 3600 * 1000;
+    /// Makes the object of a name; `None` if there is one by now.
+    fn create<'a>(
+        &'a self,
+        name: &'a FullName,
+        content_type: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BlobObject>, ObjectError>>;
 
-/// Objects without an API server: ids are hashes, so that two gateways that write one name at a
-/// time compete for one claim id, and the nodes' bindings let at most one of them be certified. The
-/// first one of a name depends on the month, so that no claim id comes again after its release was
-/// forgotten.
-#[derive(Debug, Clone)]
-pub(crate) struct DerivedObjects {
-    committee: CommitteeId,
-}
-
-impl DerivedObjects {
-    /// The objects of one committee.
-    pub(crate) const fn new(committee: CommitteeId) -> Self {
-        Self { committee }
-    }
-}
-
-fn first_16(bytes: [u8; 32]) -> [u8; 16] {
-    let mut first = [0; 16];
-    first.copy_from_slice(&bytes[..16]);
-    first
-}
-
-impl BlobObjects for DerivedObjects {
-    fn namespace_uid(&self, namespace: &Namespace) -> NamespaceUid {
-        let parts: [&[u8]; 3] =
-            [b"floe/v1/namespace", self.committee.as_bytes(), namespace.as_str().as_bytes()];
-        NamespaceUid(first_16(hash(&parts).0))
-    }
-
-    fn open(
-        &self,
-        namespace_uid: &NamespaceUid,
-        name: &BlobName,
-        last_release: Option<&SignedRelease>,
-        now: Timestamp,
-    ) -> BlobObject {
-        let before = last_release.map_or_else(
-            || u128::from(now.0 / PERIOD_MILLIS).to_le_bytes(),
-            |release| release.body.claim.0,
-        );
-        let parts: [&[u8]; 4] =
-            [b"floe/v1/object", namespace_uid.as_bytes(), name.as_str().as_bytes(), &before];
-        let after_release = last_release
-            .map_or(Timestamp(0), |release| Timestamp(release.body.created.0.saturating_add(1)));
-        BlobObject { claim: ClaimId(first_16(hash(&parts).0)), created: now.max(after_release) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use floe_model::keys::RegistrarKey;
-    use floe_model::{RecordHash, Release, Signed};
-
-    use super::*;
-
-    #[test]
-    fn a_name_has_one_claim_id_until_its_release() {
-        let committee = CommitteeId([1; 16]);
-        let objects = DerivedObjects::new(committee);
-        let shop = objects.namespace_uid(&"shop".parse().unwrap());
-        assert_ne!(shop, objects.namespace_uid(&"web".parse().unwrap()));
-        let name: BlobName = "model".parse().unwrap();
-        let first = objects.open(&shop, &name, None, Timestamp(5));
-        assert_eq!(first.claim, objects.open(&shop, &name, None, Timestamp(9)).claim);
-        let later = objects.open(&shop, &name, None, Timestamp(PERIOD_MILLIS));
-        assert_ne!(first.claim, later.claim, "its releases are forgotten by now");
-
-        let body = Release {
-            claim: first.claim,
-            namespace_uid: shop,
-            name: name.clone(),
-            created: Timestamp(5),
-            signed: Timestamp(6),
-        };
-        let key = RegistrarKey::from_seed(&[3; 32]);
-        let release = Signed::sign(body, &committee, RecordHash([0; 32]), &key);
-        let second = objects.open(&shop, &name, Some(&release), Timestamp(2));
-        assert_ne!(second.claim, first.claim);
-        assert_eq!(
-            second.created,
-            Timestamp(6),
-            "a clock that goes back does not change the order"
-        );
-    }
+    /// Deletes the object with this UID, should the name still have it.
+    fn delete<'a>(
+        &'a self,
+        name: &'a FullName,
+        claim: ClaimId,
+    ) -> BoxFuture<'a, Result<(), ObjectError>>;
 }

@@ -25,6 +25,14 @@ pub(crate) enum Kind {
     NotDeleted,
     /// What was deleted is not kept any more.
     Deleted,
+    /// The Blob object is being deleted.
+    BeingDeleted,
+    /// The Blob object is another committee's.
+    OtherCommittee,
+    /// The Blob object gets its bytes from elsewhere.
+    NotAnUpload,
+    /// The Blob object forbids that its content is released.
+    Held,
     /// A condition of the request does not hold.
     PreconditionFailed,
     /// The range lies outside of the blob.
@@ -47,6 +55,8 @@ pub(crate) enum Kind {
     Unresolved,
     /// Tokens cannot be checked.
     AuthorizerUnavailable,
+    /// Blob objects cannot be looked up or made.
+    ApiServerUnavailable,
     /// The nodes' disks are full.
     Full,
     /// A bug.
@@ -79,6 +89,16 @@ impl Kind {
             ),
             Self::NotDeleted => (StatusCode::CONFLICT, "not-deleted", "The name has content"),
             Self::Deleted => (StatusCode::GONE, "deleted", "The content is not kept any more"),
+            Self::BeingDeleted => {
+                (StatusCode::CONFLICT, "being-deleted", "The blob is being deleted")
+            }
+            Self::OtherCommittee => {
+                (StatusCode::CONFLICT, "other-committee", "Another committee keeps the blob")
+            }
+            Self::NotAnUpload => {
+                (StatusCode::CONFLICT, "not-an-upload", "The blob takes no uploaded bytes")
+            }
+            Self::Held => (StatusCode::CONFLICT, "held", "The content is to stay"),
             Self::PreconditionFailed => (
                 StatusCode::PRECONDITION_FAILED,
                 "precondition-failed",
@@ -116,6 +136,11 @@ impl Kind {
                 "authorizer-unavailable",
                 "Tokens cannot be checked",
             ),
+            Self::ApiServerUnavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "api-server-unavailable",
+                "The API server does not answer",
+            ),
             Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full", "The nodes' disks are full"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gateway failed"),
         }
@@ -124,8 +149,8 @@ impl Kind {
     /// Seconds after which another try makes sense.
     const fn retry_after_seconds(self) -> Option<u32> {
         match self {
-            Self::Overloaded => Some(1),
-            Self::Unresolved | Self::AuthorizerUnavailable => Some(5),
+            Self::Overloaded | Self::BeingDeleted => Some(1),
+            Self::Unresolved | Self::AuthorizerUnavailable | Self::ApiServerUnavailable => Some(5),
             Self::WriteQuorumMissing | Self::ReadQuorumMissing | Self::NotEnoughSlivers => Some(10),
             _ => None,
         }

@@ -10,16 +10,18 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use floe_client::{BoxError, Resolution, ResolveError, Wish, WriteError, Written};
 use floe_env::timeout;
-use floe_model::{BlobName, Certificate, Namespace, NamespaceUid, SignedClaim, SignedRelease};
+use floe_model::{BlobName, Certificate, ClaimId, Namespace, SignedClaim};
 use futures::{Stream, StreamExt as _};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::app::{App, InPath, MOST_WRITES, json, parameter};
+use crate::app::{App, InPath, MOST_WRITES, json, object_problem, parameter};
 use crate::auth::Verb;
 use crate::blobs::{BlobStatus, resolve_problem};
+use crate::objects::{FullName, ObjectState};
+use crate::opening::{Opening, wish};
 use crate::pace::{Pace, TooSlow};
 use crate::problem::{Kind, Problem};
 
@@ -35,25 +37,43 @@ pub(crate) async fn put(
     body: Body,
 ) -> Result<Response, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
-    app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
+    let user = app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
     let _place = place(&app.write_places)?;
-    let wanted = WantedDigest::of(&headers)?;
-    let uid = app.objects.namespace_uid(&namespace);
-    let body = Checked::new(Arc::clone(&app), body, wanted).stream();
-    let _change = app.resolved.changing((uid, name.clone()));
-    match app.client.resolve(uid, &name).await.map_err(|error| unresolved(&error))? {
+    let mut promised = promised(&headers)?;
+    let content_type = content_type(&headers)?;
+    let name = app.full_name(namespace, name).await?;
+    let uid = name.namespace_uid;
+    let _change = app.resolved.changing((uid, name.name.clone()));
+    match app.client.resolve(uid, &name.name).await.map_err(|error| unresolved(&error))? {
         Resolution::Found(certified) if headers.contains_key(IF_NONE_MATCH) => {
-            let detail = format!("{namespace}/{name} exists as {}", certified.0.body.blob);
+            let detail = format!("{name} exists as {}", certified.0.body.blob);
             Err(Problem::new(Kind::PreconditionFailed, detail))
         }
         Resolution::Found(certified) => {
-            compare(&certified.0, body).await?;
+            stays(&app, &name, certified.0.body.claim).await?;
+            compare(&certified.0, Checked::new(&app, body, promised).stream()).await?;
             hold(&app, &certified.0, &certified.1).await
         }
         Resolution::Absent { last_release } => {
-            let wish = wish(&app, namespace, name, uid, last_release.as_deref(), &headers)?;
-            write(&app, wish, body).await
+            let opening = Opening { user: &user, name: &name, content_type };
+            let object = opening.open(&app, last_release.as_deref()).await?;
+            promised.extend(object.sha256.map(|digest| Promise { by: "spec.digest", digest }));
+            let body = Checked::new(&app, body, promised).stream();
+            write(&app, wish(name, object, content_type), body).await
         }
+    }
+}
+
+/// The bytes of an object that is being deleted are about to be released: to say that they are there
+/// would be true for a moment.
+async fn stays(app: &App, name: &FullName, claim: ClaimId) -> Result<(), Problem> {
+    let found = app.objects.find(name, None, app.now()).await;
+    match found.map_err(|error| object_problem(&error))? {
+        Some(object) if object.claim == claim && object.state == ObjectState::Leaving => {
+            let detail = format!("Blob {name} is being deleted; try again");
+            Err(Problem::new(Kind::BeingDeleted, detail))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -65,29 +85,16 @@ fn place(places: &Semaphore) -> Result<SemaphorePermit<'_>, Problem> {
     })
 }
 
-fn wish(
-    app: &App,
-    namespace: Namespace,
-    name: BlobName,
-    namespace_uid: NamespaceUid,
-    last_release: Option<&SignedRelease>,
-    headers: &HeaderMap,
-) -> Result<Wish, Problem> {
-    let content_type = headers.get(CONTENT_TYPE).map_or(Ok(DEFAULT_CONTENT_TYPE), |value| {
-        let text = value.to_str().ok();
-        text.filter(|text| text.len() <= floe_model::claim::LONGEST_CONTENT_TYPE_BYTES).ok_or_else(
-            || Problem::new(Kind::InvalidRequest, "Content-Type: at most 255 ASCII characters"),
-        )
-    })?;
-    let object = app.objects.open(&namespace_uid, &name, last_release, app.now());
-    Ok(Wish {
-        namespace,
-        namespace_uid,
-        name,
-        claim: object.claim,
-        created: object.created,
-        content_type: content_type.to_owned(),
-    })
+fn content_type(headers: &HeaderMap) -> Result<&str, Problem> {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return Ok(DEFAULT_CONTENT_TYPE) };
+    match value.to_str() {
+        Ok("") => Ok(DEFAULT_CONTENT_TYPE),
+        Ok(text) if text.len() <= floe_model::claim::LONGEST_CONTENT_TYPE_BYTES => Ok(text),
+        _ => {
+            let detail = "Content-Type: at most 255 ASCII characters";
+            Err(Problem::new(Kind::InvalidRequest, detail))
+        }
+    }
 }
 
 async fn write(
@@ -147,47 +154,57 @@ async fn hold(
     Ok(json(StatusCode::OK, &BlobStatus::new(claim, certificate)))
 }
 
-/// The digest that the sender promises: `Repr-Digest` or `Content-Digest`, SHA-256.
-struct WantedDigest(Option<[u8; 32]>);
-
-impl WantedDigest {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let header = headers.get("repr-digest").or_else(|| headers.get("content-digest"));
-        let Some(header) = header else { return Ok(Self(None)) };
-        let text = header.to_str().unwrap_or_default();
-        let entry = text.split(',').map(str::trim).find_map(|one| one.strip_prefix("sha-256=:"));
-        // Other algorithms are allowed beside it, and cannot be checked.
-        let Some(entry) = entry else { return Ok(Self(None)) };
-        let mut digest = [0; 32];
-        if STANDARD.decode_slice(entry.trim_end_matches(':'), &mut digest) == Ok(32) {
-            return Ok(Self(Some(digest)));
-        }
-        let detail = "the digest is not sha-256=:<44 characters of base64>:";
-        Err(Problem::new(Kind::InvalidRequest, detail))
-    }
+/// A SHA-256 that the body is said to have.
+struct Promise {
+    /// Where that is said.
+    by: &'static str,
+    digest: [u8; 32],
 }
 
-/// The bytes are not those of the promised digest.
+/// What the sender promises: no coding is undone here, so both headers speak of the same bytes.
+fn promised(headers: &HeaderMap) -> Result<Vec<Promise>, Problem> {
+    let read = |by| header_digest(headers, by).transpose();
+    let digests = ["Repr-Digest", "Content-Digest"].into_iter();
+    digests.filter_map(|by| read(by).map(|digest| Ok(Promise { by, digest: digest? }))).collect()
+}
+
+fn header_digest(headers: &HeaderMap, name: &str) -> Result<Option<[u8; 32]>, Problem> {
+    let Some(header) = headers.get(name) else { return Ok(None) };
+    let text = header.to_str().unwrap_or_default();
+    let entry = text.split(',').map(str::trim).find_map(|one| one.strip_prefix("sha-256=:"));
+    // Other algorithms are allowed beside it, and cannot be checked.
+    let Some(entry) = entry else { return Ok(None) };
+    let mut digest = [0; 32];
+    if STANDARD.decode_slice(entry.trim_end_matches(':'), &mut digest) == Ok(32) {
+        return Ok(Some(digest));
+    }
+    let detail = format!("{name} is not sha-256=:<44 characters of base64>:");
+    Err(Problem::new(Kind::InvalidRequest, detail))
+}
+
+/// The bytes are not those of a promised digest.
 #[derive(Debug, thiserror::Error)]
-#[error("the body has the SHA-256 {found}, its digest header says {wanted}; nothing was certified")]
+#[error("the body has the SHA-256 {found}, {by} says {promised}; nothing was certified")]
 struct DigestMismatch {
     found: String,
-    wanted: String,
+    by: &'static str,
+    promised: String,
 }
 
-/// A body that is counted, and whose last chunk is handed on only if the digest agrees.
+/// A body that is counted, and that ends well only if it is what was promised.
 struct Checked {
     app: Arc<App>,
     body: BodyDataStream,
     digest: Option<Sha256>,
-    wanted: WantedDigest,
+    promised: Vec<Promise>,
     pace: Pace,
 }
 
 impl Checked {
-    fn new(app: Arc<App>, body: Body, wanted: WantedDigest) -> Self {
-        let digest = wanted.0.is_some().then(Sha256::new);
-        Self { app, body: body.into_data_stream(), digest, wanted, pace: Pace::new() }
+    fn new(app: &Arc<App>, body: Body, promised: Vec<Promise>) -> Self {
+        let digest = (!promised.is_empty()).then(Sha256::new);
+        let body = body.into_data_stream();
+        Self { app: Arc::clone(app), body, digest, promised, pace: Pace::new() }
     }
 
     fn stream(self) -> impl Stream<Item = Result<Bytes, BoxError>> + Send + Unpin + 'static {
@@ -214,12 +231,15 @@ impl Checked {
     }
 
     fn verdict(self) -> Option<BoxError> {
-        let (digest, wanted) = (self.digest?, self.wanted.0?);
-        let found: [u8; 32] = digest.finalize().into();
-        let shown = |bytes: [u8; 32]| STANDARD.encode(bytes);
-        (found != wanted)
-            .then(|| DigestMismatch { found: shown(found), wanted: shown(wanted) }.into())
+        let found: [u8; 32] = self.digest?.finalize().into();
+        broken(&self.promised, found).map(Into::into)
     }
+}
+
+fn broken(promised: &[Promise], found: [u8; 32]) -> Option<DigestMismatch> {
+    let Promise { by, digest } = promised.iter().find(|promise| promise.digest != found)?;
+    let (found, promised) = (STANDARD.encode(found), STANDARD.encode(digest));
+    Some(DigestMismatch { found, by, promised })
 }
 
 fn body_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
@@ -279,6 +299,25 @@ mod tests {
         assert_eq!(place(&places).unwrap_err().kind, Kind::Overloaded);
         held.pop();
         assert!(place(&places).is_ok());
+    }
+
+    #[test]
+    fn every_promise_is_kept() {
+        let header = |digest| format!("sha-256=:{}:", STANDARD.encode([digest; 32]));
+        let mut headers = HeaderMap::new();
+        headers.insert("repr-digest", header(1).parse().unwrap());
+        headers.insert("content-digest", format!("md5=:eA==:, {}", header(2)).parse().unwrap());
+        let both = promised(&headers).unwrap();
+        assert_eq!(broken(&both, [1; 32]).unwrap().by, "Content-Digest");
+        assert_eq!(broken(&both, [2; 32]).unwrap().by, "Repr-Digest");
+        assert!(broken(&both[..1], [1; 32]).is_none() && broken(&[], [3; 32]).is_none());
+
+        headers.insert("content-digest", "sha-256=:short:".parse().unwrap());
+        let refused = promised(&headers).err().unwrap();
+        assert_eq!(refused.kind, Kind::InvalidRequest);
+        assert!(refused.detail.starts_with("Content-Digest"), "{}", refused.detail);
+        headers.insert("content-digest", "md5=:eA==:".parse().unwrap());
+        assert_eq!(promised(&headers).unwrap().len(), 1);
     }
 
     #[test]

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use floe_client::{Deleted, UndeleteError, Wish};
-use floe_model::{BlobName, Claim, Namespace, SignedRelease, Timestamp};
+use floe_client::{Deleted, UndeleteError};
+use floe_model::{BlobName, Claim, Namespace, Timestamp};
 use http::{HeaderMap, StatusCode};
 
 use crate::app::{App, InPath, json, parameter};
 use crate::auth::Verb;
 use crate::blobs::{BlobStatus, read_problem, resolve_problem};
+use crate::objects::{BlobObject, FullName};
+use crate::opening::{Opening, wish};
 use crate::problem::{Kind, Problem};
 use crate::put::write_problem;
 
@@ -22,46 +24,44 @@ pub(crate) async fn undelete(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
-    app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
-    let uid = app.objects.namespace_uid(&namespace);
-    let _change = app.resolved.changing((uid, name.clone()));
-    let deleted = app.client.deleted(uid, &name).await;
+    let user = app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
+    let name = app.full_name(namespace, name).await?;
+    let _change = app.resolved.changing((name.namespace_uid, name.name.clone()));
+    let deleted = app.client.deleted(name.namespace_uid, &name.name).await;
     match deleted.map_err(|error| resolve_problem(&error))? {
         Deleted::Live(found) => {
             let blob = found.0.body.blob;
-            let detail = format!("{namespace}/{name} was not deleted: it holds {blob}");
+            let detail = format!("{name} was not deleted: it holds {blob}");
             Err(Problem::new(Kind::NotDeleted, detail))
         }
         Deleted::Nothing => {
-            let detail = format!("there is no blob {namespace}/{name}, and none that was deleted");
+            let detail = format!("there is no blob {name}, and none that was deleted");
             Err(Problem::new(Kind::NotFound, detail))
         }
         Deleted::Released { content, last_release } => {
-            bring_back(&app, &content.0.body, &last_release).await
+            let content = &content.0.body;
+            let content_type = &content.policy.content_type;
+            let opening = Opening { user: &user, name: &name, content_type };
+            let object = opening.open(&app, Some(&last_release)).await?;
+            bring_back(&app, name, object, content).await
         }
     }
 }
 
 async fn bring_back(
     app: &App,
+    name: FullName,
+    object: BlobObject,
     content: &Claim,
-    last_release: &SignedRelease,
 ) -> Result<Response, Problem> {
-    let Claim { namespace, namespace_uid, name, .. } = content;
-    let object = app.objects.open(namespace_uid, name, Some(last_release), app.now());
-    let wish = Wish {
-        namespace: namespace.clone(),
-        namespace_uid: *namespace_uid,
-        name: name.clone(),
-        claim: object.claim,
-        created: object.created,
-        content_type: content.policy.content_type.clone(),
-    };
+    if object.sha256.is_some_and(|promised| promised != content.policy.sha256) {
+        let detail = format!("what {name} held last has not the digest that spec.digest names");
+        return Err(Problem::new(Kind::DigestMismatch, detail));
+    }
+    let ended = format!("{name} is not kept any more: write it again");
+    let wish = wish(name, object, &content.policy.content_type);
     let written = app.client.undelete(wish, content).await.map_err(|error| match error {
-        UndeleteError::Ended { .. } => {
-            let detail = format!("{namespace}/{name} is not kept any more: write it again");
-            Problem::new(Kind::Deleted, detail)
-        }
+        UndeleteError::Ended { .. } => Problem::new(Kind::Deleted, ended),
         UndeleteError::Unreadable(error) => read_problem(&error),
         UndeleteError::Write(error) => write_problem(error),
     })?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use floe_api::NodeClient;
 use floe_client::Budget;
 use floe_env::write_file_durably;
-use floe_gateway::{Gateway, TokenFile};
+use floe_gateway::{DerivedObjects, Gateway, TokenFile};
 use floe_model::record::Policy;
 use floe_model::{Incarnation, NodeName};
 use floe_sidecar::Sidecar;
@@ -70,7 +70,8 @@ pub(super) async fn gateway(world: Arc<World>, host: String) -> turmoil::Result 
         listen: everywhere(APPLICATION_PORT),
         metrics_listen: everywhere(PROBE_PORT),
         nodes: world.nodes().iter().map(|node| world.target(node)).collect(),
-        authenticator: Arc::new(TokenFile::new(Arc::clone(&env.disk), tokens)),
+        authenticator: Arc::new(TokenFile::new(env.clone(), tokens)),
+        objects: Arc::new(DerivedObjects::new(world.committee())),
         budget: Budget::default(),
     };
     let _running = Gateway::start(env, config).await?;

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use floe_env::{Clock, Compute, DirEntry, DiskFile, DiskLock, Space, real_env};
+use floe_env::{Clock, Compute, DirEntry, Disk, DiskFile, DiskLock, Space, real_env};
 use futures::executor::block_on;
 
 use super::*;
@@ -12,8 +12,9 @@ use super::*;
 fn a_token_file_names_users_and_namespaces() {
     let grants = parse(b"# comment\n\nsecret anna\nother ci shop web\n").unwrap();
     assert_eq!(grants.len(), 2);
-    assert_eq!(grants[0].user, User { name: "anna".into(), namespaces: None });
-    assert_eq!(grants[1].user.namespaces.as_ref().unwrap().len(), 2);
+    assert_eq!(grants[0].user, User { name: "anna".into(), rights: Rights::Listed(None) });
+    let named = ["shop", "web"].map(|name| name.parse().unwrap()).to_vec();
+    assert_eq!(grants[1].user.rights, Rights::Listed(Some(named)));
     assert!(parse(b"secret\n").err().unwrap().starts_with("line 1"));
     assert!(parse(b"ok anna\nsecret ci Shop\n").err().unwrap().starts_with("line 2"));
 }
@@ -127,9 +128,10 @@ impl Compute for World {
 fn the_file_is_read_at_most_once_a_second_and_once_more_for_an_unknown_token() {
     let world = World::default();
     let shared = Arc::new(world.clone());
-    let env = Env { clock: shared.clone(), compute: shared.clone(), ..real_env(1).unwrap() };
-    let tokens = TokenFile::new(shared, PathBuf::from("tokens"));
-    let (unavailable, unknown) = ("unavailable", "unknown");
+    let real = real_env(1).unwrap();
+    let env = Env { disk: shared.clone(), clock: shared.clone(), compute: shared, ..real };
+    let tokens = TokenFile::new(env, PathBuf::from("tokens"));
+    let (unavailable, nobody) = ("unavailable", "nobody");
     // At which millisecond the file has which text; who asks; who that is; how often it was read.
     let table = [
         (0, None, "a", unavailable, 1),
@@ -137,11 +139,11 @@ fn the_file_is_read_at_most_once_a_second_and_once_more_for_an_unknown_token() {
         (1000, Some("a anna"), "a", "anna", 2),
         (1500, Some("a anna"), "a", "anna", 2),
         (1500, Some("a anna\nb berta"), "b", "berta", 3),
-        (1600, Some("a anna\nb berta\nc cora"), "c", unknown, 3),
+        (1600, Some("a anna\nb berta\nc cora"), "c", nobody, 3),
         (2499, Some("b berta"), "a", "anna", 3),
-        (2500, Some("b berta"), "a", unknown, 4),
-        (2600, Some("b berta"), "guess", unknown, 5),
-        (2700, Some("b berta"), "guess", unknown, 5),
+        (2500, Some("b berta"), "a", nobody, 4),
+        (2600, Some("b berta"), "guess", nobody, 5),
+        (2700, Some("b berta"), "guess", nobody, 5),
         (3600, None, "b", unavailable, 6),
         (3600, Some("b berta"), "b", unavailable, 6),
         (4600, Some("b"), "b", unavailable, 7),
@@ -150,12 +152,12 @@ fn the_file_is_read_at_most_once_a_second_and_once_more_for_an_unknown_token() {
     for (millis, text, token, expected, reads) in table {
         world.millis.store(millis, Ordering::Relaxed);
         *world.text.lock().unwrap() = text;
-        let answer = match block_on(tokens.authenticate(&env, token)) {
+        let answer = match block_on(tokens.authenticate(token)) {
             Ok(user) => user.name,
             Err(AuthError::Unavailable(_)) => unavailable.to_owned(),
             Err(error) => {
-                assert_eq!(error, UNKNOWN);
-                unknown.to_owned()
+                assert_eq!(error, unknown());
+                nobody.to_owned()
             }
         };
         assert_eq!(answer, expected, "{token} at {millis} ms");
