@@ -59,7 +59,7 @@ pub(crate) fn rate(_: &mut SchemaGenerator) -> Schema {
 
 /// A duration.
 pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
-    let rule = format!("self.matches('{}')", DURATION_PATTERN);
+    let rule = format!("self.matches('{DURATION_PATTERN}')");
     json_schema!({
         "type": "string",
         "maxLength": 32,

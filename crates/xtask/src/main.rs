@@ -5,6 +5,7 @@
 mod artefact;
 mod bench;
 mod demo;
+mod generate;
 mod instructions;
 mod layers;
 mod local_committee;
@@ -36,6 +37,8 @@ enum Verb {
     Test(test::Options),
     /// Measure real processes on this machine; figures are medians
     Bench(bench::Options),
+    /// Write the files that are made from code: CustomResourceDefinitions, tables of the charts' values
+    Generate(generate::Options),
     /// Check which crate may use which, and what none of them may contain
     Layers,
     /// Check file sizes, file names, files no module declares, and leftovers
@@ -60,6 +63,7 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Demo(options) => demo::run(&workspace, &options),
         Verb::Test(options) => test::run(&workspace, &options),
         Verb::Bench(options) => bench::run(&workspace, &options),
+        Verb::Generate(options) => generate::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),
         Verb::Vectors(options) => vectors::run(&workspace, &options),

@@ -11,7 +11,7 @@ use super::fuzz;
 use super::report::Count;
 use crate::artefact::artefact;
 use crate::workspace::{Workspace, cargo};
-use crate::{instructions, layers, sizes, vectors};
+use crate::{generate, instructions, layers, sizes, vectors};
 
 /// One family of checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -22,6 +22,8 @@ pub(crate) enum Family {
     Layers,
     /// lengths of files, names, leftovers, files no module declares
     Sizes,
+    /// files made from code are what the code says
+    Generated,
     /// clippy, warnings are errors
     Lints,
     /// tests inside the crates
@@ -69,6 +71,7 @@ impl Family {
             Self::Format => steps(&mut [check(workspace, "fmt --all --check")]),
             Self::Layers => layers::run(workspace).map(|()| Ran::default()),
             Self::Sizes => sizes::run(workspace).map(|()| Ran::default()),
+            Self::Generated => generate::check(workspace).map(|()| Ran::default()),
             Self::Lints => steps(&mut [check(
                 workspace,
                 "clippy --workspace --all-targets --locked -- -D warnings",
