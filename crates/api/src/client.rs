@@ -22,7 +22,7 @@ use crate::pieces::Pieces;
 use crate::report::{IdentityReport, NodeReport};
 use crate::role::Peer;
 use crate::route::call::{Call, Span};
-use crate::tls::{TlsError, TlsIdentity};
+use crate::tls::{Credentials, TlsError, TlsIdentity};
 use crate::transport::{Received as Response, Target, Transport, TransportError, TransportLimits};
 
 /// A call that gave no answer.
@@ -93,6 +93,11 @@ impl NodeClient {
         limits: TransportLimits,
     ) -> Result<Self, TlsError> {
         Ok(Self { transport: Transport::new(env, identity, limits)? })
+    }
+
+    /// A client that shows what the credentials are at the time.
+    pub fn with(env: &Env, credentials: Credentials, limits: TransportLimits) -> Self {
+        Self { transport: Transport::with(env, credentials, limits) }
     }
 
     /// Who this process is to the nodes.

@@ -38,5 +38,5 @@ pub use pieces::Pieces;
 pub use role::{Peer, Role};
 pub use route::call::{Call, Span};
 pub use route::{ROUTES, Route, RouteSpec, authorize};
-pub use tls::{TlsError, TlsIdentity};
+pub use tls::{Credentials, TLS_FILES, TlsError, TlsIdentity, TlsSource};
 pub use transport::{Target, TransportLimits};

@@ -20,12 +20,11 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio_rustls::TlsAcceptor;
 use tower::{Service, ServiceExt};
 
 use crate::role::Peer;
 use crate::time::HyperTimer;
-use crate::tls::peer_of;
+use crate::tls::{Credentials, peer_of};
 use stall::WriteStall;
 
 /// How a listener speaks.
@@ -33,9 +32,11 @@ use stall::WriteStall;
 pub enum Security {
     /// In the clear: for probes and metrics.
     Plain,
-    /// TLS. If the acceptor asks for client certificates, requests carry the extension [`Peer`], and
-    /// connections whose certificate names no peer are closed.
-    Tls(TlsAcceptor),
+    /// TLS for members: requests carry the extension [`Peer`], and connections whose certificate names
+    /// no peer are closed.
+    Members(Credentials),
+    /// TLS for applications: no certificate is asked for.
+    Applications(Credentials),
 }
 
 /// Bounds of a server.
@@ -240,7 +241,8 @@ async fn secure(
 ) -> Result<(BoxStream, Option<Peer>), String> {
     let acceptor = match security {
         Security::Plain => return Ok((stream, None)),
-        Security::Tls(acceptor) => acceptor,
+        Security::Members(credentials) => credentials.members().await,
+        Security::Applications(credentials) => credentials.applications().await,
     };
     let stream = acceptor.accept(stream).await.map_err(|error| error.to_string())?;
     let chain = stream.get_ref().1.peer_certificates();

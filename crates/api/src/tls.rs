@@ -1,9 +1,13 @@
 //! TLS 1.3 with ring, in the environment's time.
 
+mod credentials;
+
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
-use floe_env::Clock;
+use floe_env::{Clock, Disk, read_file};
+use floe_model::Timestamp;
 use rustls::client::WantsClientCert;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -17,6 +21,12 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::role::{Peer, PeerError};
 use crate::time::TlsTime;
+pub use credentials::{Credentials, TlsSource};
+
+/// The files of a [`TlsIdentity`]: whom to trust, the certificate, the key.
+pub const TLS_FILES: [&str; 3] = ["ca.pem", "cert.pem", "key.pem"];
+/// Bytes that any of them may have.
+const LARGEST_FILE_BYTES: u64 = 64 * 1024;
 
 /// Certificates or keys that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,6 +50,17 @@ pub enum TlsError {
     /// The certificate names no peer.
     #[error("the certificate names no peer: {0}")]
     NoPeer(String),
+    /// A file cannot be read.
+    #[error("{0}")]
+    Unreadable(String),
+    /// A renewed certificate is for someone else.
+    #[error("the new certificate is for {new}, this process is {own}")]
+    OtherPeer {
+        /// For whom it is.
+        new: String,
+        /// Who this process is.
+        own: String,
+    },
 }
 
 impl From<PeerError> for TlsError {
@@ -69,6 +90,35 @@ impl fmt::Debug for TlsIdentity {
 }
 
 impl TlsIdentity {
+    /// Reads [`TLS_FILES`]. Blocks on the disk.
+    pub fn read(disk: &dyn Disk, dir: &Path) -> Result<Self, TlsError> {
+        let [ca_pem, certificate_pem, key_pem] = TLS_FILES.map(|name| {
+            let path = dir.join(name);
+            let bytes = read_file(disk, &path, LARGEST_FILE_BYTES)
+                .map_err(|error| TlsError::Unreadable(error.to_string()))?;
+            String::from_utf8(bytes)
+                .map_err(|_| TlsError::Unreadable(format!("{} is no text", path.display())))
+        });
+        Ok(Self { ca_pem: ca_pem?, certificate_pem: certificate_pem?, key_pem: key_pem? })
+    }
+
+    /// Name and content of [`TLS_FILES`].
+    pub fn files(&self) -> [(&'static str, &str); 3] {
+        let [ca, certificate, key] = TLS_FILES;
+        [(ca, &self.ca_pem), (certificate, &self.certificate_pem), (key, &self.key_pem)]
+    }
+
+    /// From when to when this process's certificate holds.
+    pub fn validity(&self) -> Result<(Timestamp, Timestamp), TlsError> {
+        let chain = certificates("certificate", &self.certificate_pem)?;
+        let own = chain.first().map(AsRef::as_ref).unwrap_or_default();
+        let (_, own) = X509Certificate::from_der(own)
+            .map_err(|error| TlsError::Pem { what: "certificate", reason: error.to_string() })?;
+        let at = |seconds: i64| Timestamp(u64::try_from(seconds).unwrap_or(0).saturating_mul(1000));
+        let validity = own.validity();
+        Ok((at(validity.not_before.timestamp()), at(validity.not_after.timestamp())))
+    }
+
     /// Who this process is by its certificate.
     pub fn own(&self) -> Result<Peer, TlsError> {
         let chain = certificates("certificate", &self.certificate_pem)?;
@@ -78,7 +128,7 @@ impl TlsIdentity {
     /// For servers of members: a client certificate of the CA is required.
     pub fn acceptor(&self, clock: Arc<dyn Clock>) -> Result<TlsAcceptor, TlsError> {
         let verifier =
-            WebPkiClientVerifier::builder_with_provider(Arc::new(self.roots()?), provider());
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&self.ca_pem)?), provider());
         let verifier = verifier.build().map_err(|error| refused("CA", &error))?;
         let builder = server_builder(clock)?.with_client_cert_verifier(verifier);
         self.serve(builder)
@@ -103,19 +153,11 @@ impl TlsIdentity {
     /// For clients of members: shows the certificate, and wants one of the CA.
     pub fn connector(&self, clock: Arc<dyn Clock>) -> Result<TlsConnector, TlsError> {
         let (chain, key) = self.chain_and_key()?;
-        let builder = client_builder(clock, self.roots()?)?;
+        let builder = client_builder(clock, roots(&self.ca_pem)?)?;
         let config = builder.with_client_auth_cert(chain, key);
         let mut config = config.map_err(|error| refused("certificate with this key", &error))?;
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(TlsConnector::from(Arc::new(config)))
-    }
-
-    fn roots(&self) -> Result<RootCertStore, TlsError> {
-        let mut roots = RootCertStore::empty();
-        for ca in certificates("CA", &self.ca_pem)? {
-            roots.add(ca).map_err(|error| refused("CA", &error))?;
-        }
-        Ok(roots)
     }
 
     fn chain_and_key(
@@ -126,6 +168,24 @@ impl TlsIdentity {
             .map_err(|error| TlsError::Pem { what: "key", reason: error.to_string() })?;
         Ok((chain, key))
     }
+}
+
+/// For clients of applications' servers: shows no certificate, and wants one of the CA.
+pub(crate) fn application_connector(
+    ca_pem: &str,
+    clock: Arc<dyn Clock>,
+) -> Result<TlsConnector, TlsError> {
+    let mut config = client_builder(clock, roots(ca_pem)?)?.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn roots(ca_pem: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for ca in certificates("CA", ca_pem)? {
+        roots.add(ca).map_err(|error| refused("CA", &error))?;
+    }
+    Ok(roots)
 }
 
 /// Explicit everywhere: a process-wide default may be another one, or none.

@@ -15,12 +15,11 @@ use http::{HeaderValue, Request, Response, header};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
 use crate::body::{BodyError, read_capped};
 use crate::pieces::Pieces;
 use crate::role::Peer;
-use crate::tls::{TlsError, TlsIdentity};
+use crate::tls::{Credentials, TlsError, TlsIdentity};
 use pool::{Connection, Pool};
 
 /// Bytes that the body of a refusal may have.
@@ -103,15 +102,14 @@ struct Inner {
     net: Arc<dyn Net>,
     clock: Arc<dyn Clock>,
     spawn: Arc<dyn Spawn>,
-    tls: TlsConnector,
-    own: Peer,
+    credentials: Credentials,
     limits: TransportLimits,
     pool: Mutex<Pool>,
 }
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transport").field("own", &self.0.own).finish_non_exhaustive()
+        f.debug_struct("Transport").field("own", self.own()).finish_non_exhaustive()
     }
 }
 
@@ -122,20 +120,24 @@ impl Transport {
         identity: &TlsIdentity,
         limits: TransportLimits,
     ) -> Result<Self, TlsError> {
-        Ok(Self(Arc::new(Inner {
+        Ok(Self::with(env, Credentials::fixed(env, identity)?, limits))
+    }
+
+    /// Shows what the credentials are at the time.
+    pub fn with(env: &Env, credentials: Credentials, limits: TransportLimits) -> Self {
+        Self(Arc::new(Inner {
             net: Arc::clone(&env.net),
             clock: Arc::clone(&env.clock),
             spawn: Arc::clone(&env.spawn),
-            tls: identity.connector(Arc::clone(&env.clock))?,
-            own: identity.own()?,
+            credentials,
             limits,
             pool: Mutex::new(Pool::new(limits)),
-        })))
+        }))
     }
 
     /// Who this process is by its certificate.
     pub fn own(&self) -> &Peer {
-        &self.0.own
+        self.0.credentials.own()
     }
 
     /// Sends a request, whose URI is a path, and reads the answer: its body has at most
@@ -149,7 +151,7 @@ impl Transport {
         response_cap_bytes: usize,
         within: Duration,
     ) -> Result<Received, TransportError> {
-        let name = Peer::node(self.0.own.committee, &target.node, target.incarnation).dns_name();
+        let name = Peer::node(self.own().committee, &target.node, target.incarnation).dns_name();
         let host = HeaderValue::from_str(&name)
             .map_err(|error| TransportError::Protocol(error.to_string()))?;
         let mut request = request.map(Into::into);
@@ -191,7 +193,7 @@ impl Inner {
         let open = async {
             let stream = self.net.connect(&target.address).await;
             let stream = stream.map_err(|error| unreachable(error.to_string()))?;
-            let stream = self.tls.connect(server, stream).await;
+            let stream = self.credentials.connector().await.connect(server, stream).await;
             let stream = stream.map_err(|error| unreachable(format!("tls: {error}")))?;
             http1::handshake::<_, Pieces>(TokioIo::new(stream))
                 .await
@@ -233,7 +235,7 @@ impl Inner {
 }
 
 /// The error with all that caused it.
-fn broken(error: &hyper::Error) -> TransportError {
+pub(crate) fn broken(error: &hyper::Error) -> TransportError {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -28,7 +28,7 @@ use floe_plan::succession::Wanted;
 use floe_steward::Trust;
 use floe_steward::start_files::{NodeAddress, NodeFile};
 
-pub(crate) use files::{read_json, read_tls};
+pub(crate) use files::read_json;
 pub(crate) use init::init;
 pub(crate) use membership::{add, remove, replace};
 

@@ -6,7 +6,7 @@ use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use floe_api::{NodeClient, Role, Target, TransportLimits};
+use floe_api::{NodeClient, Role, Target, TlsIdentity, TlsSource, TransportLimits};
 use floe_client::Budget;
 use floe_crd::{CommitteeReference, NamespaceAccess};
 use floe_env::{BoxFuture, Env, read_file, real_env};
@@ -20,7 +20,7 @@ use floe_plan::succession::Wanted;
 use floe_sidecar::{Limits, RepairJob, Sidecar};
 use floe_steward::start_files::{
     GATEWAY_FILE, GatewayFile, KubernetesGateway, NODE_FILE, NodeFile, REGISTRAR_KEY_FILE,
-    REPAIR_FILE, RepairFile,
+    REPAIR_FILE, RepairFile, TLS_DIR,
 };
 use floe_steward::{FileRecordLog, GenesisConfig, GenesisError, GenesisNode, Keys};
 use futures::StreamExt as _;
@@ -29,7 +29,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::EndArguments;
-use crate::committee_dir::{CommitteeDir, read_json, read_tls, volume_dir};
+use crate::committee_dir::{CommitteeDir, read_json, volume_dir};
 use crate::exit::{Ended, Exit};
 
 /// How long the steward waits for nodes before it says for whom.
@@ -56,7 +56,7 @@ pub(crate) async fn start_sidecar(env: &Env, dir: &Path) -> anyhow::Result<Sidec
         operator: file.operator,
         node: file.node.clone(),
         incarnation: file.incarnation,
-        tls: read_tls(disk, dir)?,
+        tls: TlsSource::Directory(dir.join(TLS_DIR)),
         listen: file.listen,
         metrics_listen: file.metrics_listen,
         volume_dir: match file.volume_dir {
@@ -84,7 +84,7 @@ pub(crate) async fn start_gateway(env: &Env, dir: &Path) -> anyhow::Result<Gatew
         committee: file.committee,
         operator: file.operator,
         registrar: registrar_key(env, &dir.join(REGISTRAR_KEY_FILE))?,
-        tls: read_tls(disk, dir)?,
+        tls: TlsSource::Directory(dir.join(TLS_DIR)),
         listen: file.listen,
         metrics_listen: file.metrics_listen,
         nodes: file.nodes.into_iter().map(Target::from).collect(),
@@ -125,7 +125,7 @@ pub(crate) fn repair_job(env: &Env, dir: &Path, node: NodeName) -> anyhow::Resul
         .context("floe committee init makes the directory, as repair/ in the committee's")?;
     Ok(RepairJob {
         operator: file.operator,
-        tls: read_tls(disk, dir)?,
+        tls: TlsIdentity::read(disk, &dir.join(TLS_DIR))?,
         node,
         nodes: file.nodes.into_iter().map(Target::from).collect(),
         bytes_per_second: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use floe_api::messages::Chain;
 use floe_api::server::{Limits, Security, serve};
-use floe_api::{NodeClient, Target, TlsError, TlsIdentity, TransportLimits};
+use floe_api::{Credentials, NodeClient, Target, TlsError, TlsSource, TransportLimits};
 use floe_client::{Budget, Client, Committee, Observer};
 use floe_env::{Env, Listener, Task};
 use floe_model::keys::{RegistrarKey, RegistrarPublicKey};
@@ -36,7 +36,7 @@ pub struct Config {
     /// The gateways' key: signs permits, claims and releases.
     pub registrar: RegistrarKey,
     /// Its certificate, for nodes and for applications.
-    pub tls: TlsIdentity,
+    pub tls: TlsSource,
     /// Where applications connect.
     pub listen: SocketAddr,
     /// Where probes and Prometheus connect.
@@ -87,8 +87,8 @@ impl Gateway {
         let bound = |listener: &dyn Listener, wanted| listener.local_address().unwrap_or(wanted);
         let address = bound(applications.as_ref(), config.listen);
         let metrics_address = bound(probed.as_ref(), config.metrics_listen);
-        let acceptor = config.tls.application_acceptor(Arc::clone(&env.clock))?;
-        let nodes = NodeClient::new(&env, &config.tls, TransportLimits::default())?;
+        let credentials = Credentials::open(&env, &config.tls).await?;
+        let nodes = NodeClient::with(&env, credentials.clone(), TransportLimits::default());
         let metrics = Metrics::new()?;
         let (stop, stopped) = watch::channel(false);
 
@@ -116,7 +116,7 @@ impl Gateway {
                     env.spawn.spawn("gateway-epochs", Box::pin(follow))
                 };
                 let service = router(app);
-                let security = Security::Tls(acceptor);
+                let security = Security::Applications(credentials);
                 serve(env, applications, security, service, Limits::default(), until(stopped))
                     .await;
             }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use floe_api::TlsIdentity;
+use floe_api::TlsSource;
 use floe_model::keys::RegistrarPublicKey;
 use floe_model::{CommitteeId, Incarnation, NodeName};
 
@@ -59,7 +59,7 @@ pub struct Config {
     /// Which of its volumes.
     pub incarnation: Incarnation,
     /// Its certificate, key and the committee's CA.
-    pub tls: TlsIdentity,
+    pub tls: TlsSource,
     /// Where the internal API listens (7443); port 0 draws a free one.
     pub listen: SocketAddr,
     /// Where `/livez`, `/readyz` and `/metrics` listen (9090); port 0 draws a free one.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use floe_api::server::{self, Security};
-use floe_api::{ApiError, NodeClient, TlsError, TransportLimits};
+use floe_api::{ApiError, Credentials, NodeClient, TlsError, TransportLimits};
 use floe_env::{BoxFuture, Env, Listener, Task, Work, compute};
 use floe_store::{Expected, OpenError, State, Store};
 use http::{Request, Response};
@@ -92,9 +92,10 @@ impl Sidecar {
         let probe = listen(&env, config.metrics_listen).await?;
         let addresses = Addresses { api: local(&*api)?, metrics: local(&*probe)? };
         let (stop, stopping) = watch::channel(false);
+        let credentials = Credentials::open(&env, &config.tls).await?;
         let serving = Serving {
             env: env.clone(),
-            security: Security::Tls(config.tls.acceptor(Arc::clone(&env.clock))?),
+            security: Security::Members(credentials.clone()),
             connections: config.limits.connections,
             stopping: stopping.clone(),
         };
@@ -115,7 +116,8 @@ impl Sidecar {
             }
             Err(error) => return Err(error.into()),
         };
-        let node = Arc::new(node(&env, &config, store, stopping.clone())?);
+        let peers = NodeClient::with(&env, credentials, TransportLimits::default());
+        let node = Arc::new(node(&env, &config, peers, store, stopping.clone())?);
         // What the last process wrote and did not sync counts from here on.
         node.sync().await?;
         if let Err(error) = routes::announce(&node).await {
@@ -191,6 +193,7 @@ async fn open(env: &Env, config: &Config) -> Result<Store, OpenError> {
 fn node(
     env: &Env,
     config: &Config,
+    peers: NodeClient,
     store: Store,
     stop: watch::Receiver<bool>,
 ) -> Result<Node, StartError> {
@@ -199,7 +202,6 @@ fn node(
     let limits = config.limits;
     let started = floe_model::Timestamp(env.clock.unix_millis());
     let running = Running::new(store.read(State::ran_millis), env.clock.monotonic());
-    let peers = NodeClient::new(env, &config.tls, TransportLimits::default())?;
     Ok(Node {
         me: routes::identity_of(&store, config.operator),
         limits,

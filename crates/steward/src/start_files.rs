@@ -19,6 +19,8 @@ pub const GATEWAY_FILE: &str = "gateway.json";
 pub const REPAIR_FILE: &str = "repair.json";
 /// The gateway's registrar key, hexadecimal, beside its [`GatewayFile`].
 pub const REGISTRAR_KEY_FILE: &str = "registrar-key";
+/// Where a process finds its certificates and key, beside its file.
+pub const TLS_DIR: &str = "tls";
 
 /// `node.json`: what a sidecar is started with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -19,7 +19,7 @@ use std::time::Duration;
 use floe_api::{Peer, Role, TlsIdentity};
 use floe_env::{Clock, Disk, Random, create_dir_durably, read_file, write_file_durably};
 use floe_model::keys::{RegistrarKey, RegistrarPublicKey};
-use floe_model::{CommitteeId, Incarnation};
+use floe_model::{CommitteeId, Incarnation, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -30,7 +30,7 @@ const BACKDATED: Duration = Duration::from_hours(1);
 /// How long the CA lives.
 const CA_LIFE: Duration = Duration::from_hours(10 * 365 * 24);
 /// How long a leaf lives.
-const LEAF_LIFE: Duration = Duration::from_hours(365 * 24);
+pub const LEAF_LIFE: Duration = Duration::from_hours(365 * 24);
 /// Bytes that any of the files may have.
 const LARGEST_FILE_BYTES: u64 = 64 * 1024;
 
@@ -241,6 +241,13 @@ impl Trust {
             key_pem: key.serialize_pem(),
         })
     }
+}
+
+/// Whether a leaf that holds from `not_before` to `not_after` is to be renewed: a third of its life is
+/// over, or its times make no sense.
+pub fn renewal(not_before: Timestamp, not_after: Timestamp, now: Timestamp) -> bool {
+    let third = not_after.0.saturating_sub(not_before.0) / 3;
+    now < not_before || now.0 >= not_before.0.saturating_add(third)
 }
 
 fn ca_params(clock: &dyn Clock, committee: &CommitteeId) -> CertificateParams {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use floe_api::server::{Limits, Security};
-use floe_api::{ApiError, Call, ErrorCode};
+use floe_api::{ApiError, Call, Credentials, ErrorCode};
 use floe_env::Env;
 use floe_model::NodeName;
 use http::{Request, Response};
@@ -21,14 +21,14 @@ pub type Impostor = Arc<dyn Fn(&Call, &[u8]) -> Option<Response<Bytes>> + Send +
 
 pub(super) async fn serve(world: &World, node: &NodeName, env: Env, impostor: Impostor) {
     world.log().note(node.as_str(), "an impostor starts");
-    let acceptor = world.identity(node.as_str()).acceptor(Arc::clone(&env.clock)).unwrap();
+    let credentials = Credentials::fixed(&env, world.identity(node.as_str())).unwrap();
     let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, NODE_PORT));
     let listener = env.net.listen(address).await.unwrap();
     let service = tower::service_fn(move |request: Request<Incoming>| {
         let impostor = Arc::clone(&impostor);
         async move { Ok::<_, Infallible>(answer(&impostor, request).await.map(Full::new)) }
     });
-    let (security, never) = (Security::Tls(acceptor), std::future::pending());
+    let (security, never) = (Security::Members(credentials), std::future::pending());
     floe_api::server::serve(env, listener, security, service, Limits::default(), never).await;
 }
 

@@ -140,7 +140,7 @@ async fn connections_beyond_the_limit_are_closed_until_one_ends() {
 async fn a_handshake_that_does_not_end_ends_the_connection() {
     let (env, ca) = (env(), crate::fixture::Ca::new());
     let identity = ca.identity(&crate::fixture::peer(crate::role::Role::Node, "a"));
-    let security = Security::Tls(identity.acceptor(Arc::clone(&env.clock)).unwrap());
+    let security = Security::Members(Credentials::fixed(&env, &identity).unwrap());
     let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = Running::start(&env, loopback(), security, limits, capped).await;
     let (mut reader, _writer) = dial(&env, &server).await;
@@ -151,7 +151,7 @@ async fn a_handshake_that_does_not_end_ends_the_connection() {
 async fn silent_connections_take_no_place_from_requests() {
     let (env, ca) = (env(), crate::fixture::Ca::new());
     let identity = ca.identity(&crate::fixture::peer(crate::role::Role::Node, "a"));
-    let security = Security::Tls(identity.acceptor(Arc::clone(&env.clock)).unwrap());
+    let security = Security::Members(Credentials::fixed(&env, &identity).unwrap());
     let handshake_timeout = Duration::from_hours(1);
     let limits =
         Limits { most_connections: 1, most_handshakes: 3, handshake_timeout, ..Limits::default() };

@@ -34,7 +34,7 @@ async fn answer(request: Request<hyper::body::Incoming>) -> Answer {
 }
 
 async fn start(env: &Env, identity: &TlsIdentity) -> Running {
-    let security = Security::Tls(identity.acceptor(Arc::clone(&env.clock)).unwrap());
+    let security = Security::Members(Credentials::fixed(env, identity).unwrap());
     Running::start(env, loopback(), security, Limits::default(), answer).await
 }
 
@@ -100,7 +100,7 @@ async fn a_client_without_a_certificate_is_not_let_in() {
     let (env, ca) = (env(), Ca::new());
     let identity = ca.identity(&peer(Role::Node, "node-1"));
     let server = start(&env, &identity).await;
-    let config = client_builder(Arc::clone(&env.clock), identity.roots().unwrap()).unwrap();
+    let config = client_builder(Arc::clone(&env.clock), roots(&identity.ca_pem).unwrap()).unwrap();
     let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
     let error = raw(&env, server.address, connector).await.unwrap_err();
     assert!(error.contains("CertificateRequired"), "{error}");
@@ -110,10 +110,9 @@ async fn a_client_without_a_certificate_is_not_let_in() {
 async fn applications_are_let_in_without_a_certificate() {
     let (env, ca) = (env(), Ca::new());
     let identity = ca.identity(&peer(Role::Node, "node-1"));
-    let acceptor = identity.application_acceptor(Arc::clone(&env.clock)).unwrap();
-    let server =
-        Running::start(&env, loopback(), Security::Tls(acceptor), Limits::default(), answer).await;
-    let config = client_builder(Arc::clone(&env.clock), identity.roots().unwrap()).unwrap();
+    let security = Security::Applications(Credentials::fixed(&env, &identity).unwrap());
+    let server = Running::start(&env, loopback(), security, Limits::default(), answer).await;
+    let config = client_builder(Arc::clone(&env.clock), roots(&identity.ca_pem).unwrap()).unwrap();
     let connector = TlsConnector::from(Arc::new(config.with_no_client_auth()));
     assert_eq!(raw(&env, server.address, connector).await.unwrap().status(), 401);
     // A certificate that nobody asked for and nobody checked makes no peer.

@@ -45,8 +45,7 @@ impl Committee {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let acceptor = self.node.acceptor(Arc::clone(&self.env.clock)).unwrap();
-        let security = Security::Tls(acceptor);
+        let security = Security::Members(Credentials::fixed(&self.env, &self.node).unwrap());
         Running::start(&self.env, address, security, Limits::default(), answer).await
     }
 

@@ -8,6 +8,7 @@ use floe_api::TlsIdentity;
 use floe_env::{Disk, create_dir_durably, read_file, write_file_durably};
 use floe_model::record::Policy;
 use floe_model::{Incarnation, NodeName};
+use floe_steward::start_files::TLS_DIR;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -99,26 +100,9 @@ pub(super) fn make_dir(disk: &dyn Disk, path: &Path) -> anyhow::Result<()> {
     create_dir_durably(disk, path).with_context(|| format!("{} cannot be made", path.display()))
 }
 
-/// Reads the certificates and the key in a process's directory.
-pub(crate) fn read_tls(disk: &dyn Disk, dir: &Path) -> anyhow::Result<TlsIdentity> {
-    let read = |name: &str| {
-        let path = dir.join("tls").join(name);
-        let bytes = read_file(disk, &path, LARGEST_FILE_BYTES);
-        let bytes = bytes.with_context(|| format!("{} cannot be read", path.display()))?;
-        String::from_utf8(bytes).with_context(|| format!("{} is no PEM file", path.display()))
-    };
-    Ok(TlsIdentity {
-        ca_pem: read("ca.pem")?,
-        certificate_pem: read("cert.pem")?,
-        key_pem: read("key.pem")?,
-    })
-}
-
 /// Writes the certificates and the key into a process's directory.
 pub(super) fn write_tls(disk: &dyn Disk, dir: &Path, tls: &TlsIdentity) -> anyhow::Result<()> {
-    let dir = dir.join("tls");
+    let dir = dir.join(TLS_DIR);
     make_dir(disk, &dir)?;
-    write(disk, &dir.join("ca.pem"), tls.ca_pem.as_bytes())?;
-    write(disk, &dir.join("cert.pem"), tls.certificate_pem.as_bytes())?;
-    write(disk, &dir.join("key.pem"), tls.key_pem.as_bytes())
+    tls.files().into_iter().try_for_each(|(name, pem)| write(disk, &dir.join(name), pem.as_bytes()))
 }

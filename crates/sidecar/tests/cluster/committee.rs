@@ -102,7 +102,7 @@ impl Cluster {
                 operator: operator_key().public(),
                 node: name.clone(),
                 incarnation: Incarnation(0),
-                tls: authority.leaf(Role::Node, name.as_str(), Incarnation(0)),
+                tls: authority.leaf(Role::Node, name.as_str(), Incarnation(0)).into(),
                 listen: any_port(),
                 metrics_listen: any_port(),
                 volume_dir: dir.path().join(name.as_str()),
@@ -147,7 +147,7 @@ impl Cluster {
         let name = old.node.as_str();
         self.nodes[node].config = Config {
             incarnation,
-            tls: self.authority.leaf(Role::Node, name, incarnation),
+            tls: self.authority.leaf(Role::Node, name, incarnation).into(),
             listen: any_port(),
             metrics_listen: any_port(),
             volume_dir: self.dir.path().join(format!("{name}-{incarnation}")),

@@ -212,3 +212,21 @@ fn it_needs_no_directory() {
         assert!(text.starts_with(&format!("{name} is damaged: it is missing")), "{text}");
     }
 }
+
+#[test]
+fn a_leaf_is_renewed_after_a_third_of_its_life() {
+    let (from, to) = (Timestamp(1_000), Timestamp(4_000));
+    for (now, due) in [(999, true), (1_000, false), (1_999, false), (2_000, true), (9_000, true)] {
+        assert_eq!(renewal(from, to, Timestamp(now)), due, "at {now}");
+    }
+    assert!(renewal(to, from, to), "it ends before it begins");
+
+    let leaf = Trust::draw(&CLOCK, &OsRandom).unwrap();
+    let leaf = leaf.leaf(&CLOCK, Role::Node, "a", Incarnation(0), &[]).unwrap();
+    let (from, to) = leaf.validity().unwrap();
+    let at = |seconds: u64| Timestamp((NOW_SECONDS + seconds) * 1000);
+    let backdated = BACKDATED.as_secs();
+    assert_eq!((from, to), (Timestamp((NOW_SECONDS - backdated) * 1000), at(LEAF_LIFE.as_secs())));
+    assert!(!renewal(from, to, at(0)));
+    assert!(renewal(from, to, at(LEAF_LIFE.as_secs() / 3)));
+}
