@@ -65,3 +65,8 @@ pub struct Volume {
     /// Like `size`: the StorageClass, `None` for the cluster's default.
     pub storage_class: Option<String>,
 }
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use super::meta::{of_committee, selecting, selector};
 use super::{CommitteeScope, leaf, pod};
 
-/// The ClusterRole that the operator's chart brings.
+/// The `ClusterRole` that the operator's chart brings.
 pub const CLUSTER_ROLE: &str = "floe-gateway";
 /// The audience of tokens where `spec.gateway.audiences` names none.
 pub const AUDIENCE: &str = "floe.dev";
@@ -139,13 +139,18 @@ pub fn service_account(scope: &CommitteeScope) -> ServiceAccount {
     }
 }
 
+/// The name of a Committee's [`cluster_role_binding`].
+pub fn binding_name(namespace: &str, committee: &str) -> String {
+    format!("{CLUSTER_ROLE}:{namespace}:{committee}")
+}
+
 /// What it may do there. Of the cluster, so it does not go with the Committee: whoever lets the
 /// Committee go deletes it.
 pub fn cluster_role_binding(scope: &CommitteeScope) -> ClusterRoleBinding {
     let CommitteeScope { namespace, name, .. } = scope;
     ClusterRoleBinding {
         metadata: ObjectMeta {
-            name: Some(format!("{CLUSTER_ROLE}:{namespace}:{name}")),
+            name: Some(binding_name(namespace, name)),
             labels: Some(labels::of_component(name, Component::Gateway)),
             ..ObjectMeta::default()
         },

@@ -146,7 +146,9 @@ pub(super) fn shaped(scope: &CommitteeScope, labels: Labels, spec: PodSpec) -> P
         Some(template.annotations).filter(|it| !it.is_empty());
     let spec = pod.spec.get_or_insert_default();
     spec.node_selector = Some(template.node_selector).filter(|it| !it.is_empty());
-    spec.tolerations = Some(template.tolerations).filter(|it| !it.is_empty());
+    let own = spec.tolerations.take().unwrap_or_default();
+    let tolerations: Vec<_> = own.into_iter().chain(template.tolerations).collect();
+    spec.tolerations = Some(tolerations).filter(|it| !it.is_empty());
     spec.priority_class_name = template.priority_class_name;
     pod
 }

@@ -16,7 +16,7 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{
     Affinity, ConfigMap, Container, NodeAffinity, NodeSelector, NodeSelectorRequirement,
     NodeSelectorTerm, PersistentVolumeClaim, PersistentVolumeClaimSpec, PodAffinityTerm,
-    PodAntiAffinity, PodSpec, Service, ServiceSpec, TopologySpreadConstraint,
+    PodAntiAffinity, PodSpec, Service, ServiceSpec, Toleration, TopologySpreadConstraint,
     VolumeResourceRequirements, WeightedPodAffinityTerm,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -146,6 +146,7 @@ fn pod_spec(scope: &CommitteeScope, volume: &Volume) -> PodSpec {
             pod_anti_affinity: Some(apart(scope, volume)),
             pod_affinity: None,
         }),
+        tolerations: Some(vec![away("not-ready"), away("unreachable")]),
         topology_spread_constraints: zone_spread(scope, volume),
         termination_grace_period_seconds: Some(TERMINATION_SECONDS),
         ..pod::spec(container, start)
@@ -178,6 +179,16 @@ fn apart(scope: &CommitteeScope, volume: &Volume) -> PodAntiAffinity {
             ]),
             ..PodAntiAffinity::default()
         },
+    }
+}
+
+/// The pod stays when its host is away: its volume is there, and it goes on when the host is back.
+fn away(taint: &str) -> Toleration {
+    Toleration {
+        key: Some(format!("node.kubernetes.io/{taint}")),
+        operator: Some("Exists".to_owned()),
+        effect: Some("NoExecute".to_owned()),
+        ..Toleration::default()
     }
 }
 
