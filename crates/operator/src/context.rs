@@ -2,6 +2,7 @@
 
 use floe_env::Env;
 
+use crate::committee::Actors;
 use crate::{Config, Events, Links, Metrics};
 
 /// What every reconcile has at hand.
@@ -18,4 +19,6 @@ pub struct Context {
     pub metrics: Metrics,
     /// The committees that run.
     pub links: Links,
+    /// What is kept of each Committee between reconciles.
+    pub actors: Actors,
 }

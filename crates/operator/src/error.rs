@@ -3,6 +3,8 @@
 use floe_api::{CallError, TlsError};
 use floe_steward::{GenesisError, LogError, StewardError, TrustError};
 
+use crate::apply::ApplyError;
+
 /// The outcome of a step of a reconcile.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -35,6 +37,9 @@ pub enum Error {
         /// What is missing.
         message: String,
     },
+    /// An object that was to be written.
+    #[error(transparent)]
+    Apply(#[from] ApplyError),
     /// The committee's secrets.
     #[error(transparent)]
     Trust(#[from] TrustError),
@@ -76,6 +81,7 @@ impl Error {
     pub fn is_terminal(&self) -> bool {
         match self {
             Self::Refused { .. } => true,
+            Self::Apply(error) => error.is_terminal(),
             Self::Api { source, .. } => {
                 matches!(source.as_ref(), kube::Error::Api(status) if matches!(status.code, 400 | 413 | 422))
             }

@@ -9,11 +9,12 @@ use floe_env::Env;
 use futures::future::{join, join_all};
 use tokio::sync::watch;
 
+use crate::committee::{self, Actors};
 use crate::controllers::{Scope, namespaces};
 use crate::counted::counted;
 use crate::lease::Election;
 use crate::probes::{Readiness, answer};
-use crate::{Config, Context, Events, Links, Metrics};
+use crate::{Config, Context, Events, Links, Metrics, blob};
 
 /// How long reconciles that run may go on when the operator is stopped.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -73,8 +74,9 @@ pub async fn run(
     let events = Events::new(client.clone(), Arc::clone(&env.clock), config.identity.clone());
     let links = Links::default();
     let clock = Arc::clone(&env.clock);
+    let (metrics_too, actors) = (metrics.clone(), Actors::default());
     let context =
-        Arc::new(Context { client, env, config, events, metrics: metrics.clone(), links });
+        Arc::new(Context { client, env, config, events, metrics: metrics_too, links, actors });
 
     let (stopping, stopped) = watch::channel(false);
     let stopped_in_time = async {
@@ -116,23 +118,4 @@ async fn lead(context: Arc<Context>, stopped: watch::Receiver<bool>, ready: Read
         ready.set(true);
     };
     join(all_read, join_all(running)).await;
-}
-
-mod committee {
-    use super::*;
-    pub(super) async fn reconcile(
-        _: Arc<floe_crd::Committee>,
-        _: Arc<Context>,
-    ) -> crate::Result<kube::runtime::controller::Action> {
-        Ok(kube::runtime::controller::Action::await_change())
-    }
-}
-mod blob {
-    use super::*;
-    pub(super) async fn reconcile(
-        _: Arc<floe_crd::Blob>,
-        _: Arc<Context>,
-    ) -> crate::Result<kube::runtime::controller::Action> {
-        Ok(kube::runtime::controller::Action::await_change())
-    }
 }

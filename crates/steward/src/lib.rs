@@ -20,8 +20,9 @@ pub mod succession;
 pub mod trust;
 
 pub use genesis::{Genesis, GenesisConfig, GenesisError, GenesisNode, Keys, genesis};
+pub use loss::{Standing, Word};
 pub use record_log::{FileRecordLog, LogError, RecordLog};
-pub use succession::{Outcome, Pass, Steward, StewardError};
+pub use succession::{Deficit, Outcome, Pass, Steward, StewardError};
 pub use trust::{Trust, TrustError};
 
 #[cfg(test)]

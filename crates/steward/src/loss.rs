@@ -34,7 +34,7 @@ pub enum Word {
     Gone(String),
     /// Its host is down for good: who is silent is lost at once.
     HostGone(String),
-    /// Its host is up: it is not lost, however long it is silent.
+    /// Its host is up: silence does not count, however long it lasts.
     HostUp,
 }
 
@@ -50,10 +50,10 @@ impl Word {
         }
     }
 
-    /// How long a volume may be silent.
+    /// What is held of the volume, with what is said.
     #[must_use]
-    pub fn grace(&self, grace: Duration) -> Duration {
-        if matches!(self, Self::HostUp) { Duration::MAX } else { grace }
+    pub fn weighed(&self, standing: Standing, now: Duration) -> Standing {
+        if matches!(self, Self::HostUp) { standing.doubted(now) } else { standing }
     }
 }
 
@@ -207,11 +207,10 @@ mod tests {
             (&Word::HostUp, silent(), None),
         ];
         for (word, seen, lost) in cases {
-            let looks = [0, 1_000_000].map(seconds);
             let mut before = None;
-            for at in looks {
-                let grace = word.grace(GRACE);
-                before = Some(standing(before.as_ref(), word.with(seen.clone()), at, grace));
+            for at in [0, 1_000_000].map(seconds) {
+                let now = standing(before.as_ref(), word.with(seen.clone()), at, GRACE);
+                before = Some(word.weighed(now, at));
             }
             let expected = lost.map(|reason| Standing::Lost { since: None, reason: reason.into() });
             assert_eq!(before.filter(Standing::is_lost), expected, "{word:?} {seen:?}");

@@ -214,9 +214,9 @@ impl Steward {
             };
             let volume: VolumeName = (member.node.clone(), member.incarnation);
             let word = self.words.get(&volume);
-            let grace = word.map_or(self.loss_grace, |word| word.grace(self.loss_grace));
             let glimpse = word.map_or(glimpse.clone(), |word| word.with(glimpse));
-            let standing = standing(before.get(&volume), glimpse, now, grace);
+            let standing = standing(before.get(&volume), glimpse, now, self.loss_grace);
+            let standing = word.map_or(standing.clone(), |word| word.weighed(standing, now));
             self.standings.insert(volume, standing);
         }
         if !self.is_connected() {
