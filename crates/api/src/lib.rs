@@ -10,12 +10,14 @@
 //! | [`tls`] | mutual TLS in the environment's time |
 //! | [`server`] | serving HTTP/1.1 within limits |
 //! | [`transport`], [`client`] | calling nodes |
+//! | [`ApplicationClient`] | calling a gateway, as applications do |
 //!
 //! A server of routes does, per request: [`route::call::Call::parse`]; [`route::authorize`] with the
 //! request extension [`Peer`] (absent without a client certificate); [`body::read_capped`];
 //! [`messages::Decode`]; and answers [`messages::Encode::to_response`] or
 //! [`ApiError::to_response`], with the header [`messages::EPOCH_HEADER`] on either.
 
+mod application;
 pub mod body;
 pub mod client;
 pub mod error;
@@ -31,6 +33,7 @@ mod time;
 pub mod tls;
 pub mod transport;
 
+pub use application::ApplicationClient;
 pub use client::{Answer, CallError, NodeClient};
 pub use error::{ApiError, ErrorCode};
 pub use messages::EpochHint;
@@ -39,4 +42,4 @@ pub use role::{Peer, Role};
 pub use route::call::{Call, Span};
 pub use route::{ROUTES, Route, RouteSpec, authorize};
 pub use tls::{Credentials, TLS_FILES, TlsError, TlsIdentity, TlsSource};
-pub use transport::{Target, TransportLimits};
+pub use transport::{Target, TransportError, TransportLimits};

@@ -123,7 +123,7 @@ pub static ROUTES: [RouteSpec; Route::ALL.len()] = [
         (Route::Resolve, "resolve"),
         Method::GET,
         "/v1/namespaces/{namespace_uid}/blobs/{name}",
-        &[Gateway, Node],
+        &[Gateway, Node, Operator],
         bounds(NONE, PAGE, QUICK),
     ),
     spec(
