@@ -22,7 +22,7 @@ use crate::metrics::Metrics;
 use crate::objects::{BlobObjects, FullName, ObjectError, Recency};
 use crate::problem::{Kind, Problem};
 use crate::resolved::Resolved;
-use crate::{blobs, delete, put, status, undelete};
+use crate::{blobs, delete, put, status, ticket, undelete};
 
 /// Requests whose answers have not begun; those beyond are turned away.
 pub(crate) const MOST_REQUESTS: usize = 256;
@@ -66,6 +66,10 @@ impl App {
             let detail = "send the header Authorization: Bearer TOKEN";
             Problem::new(Kind::Unauthenticated, detail)
         })?;
+        if ticket::shown(headers).is_some() {
+            let detail = "a ticket is good for the PUT of its blob, for nothing else";
+            return Err(Problem::new(Kind::Unauthenticated, detail));
+        }
         self.authenticator.authenticate(token.trim()).await.map_err(|error| refusal(&error))
     }
 

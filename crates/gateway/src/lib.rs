@@ -16,7 +16,8 @@
 //! Who may, and which claim a name has, is told by an [`Authenticator`] and by [`BlobObjects`]: on
 //! Kubernetes the API server's reviews and its Blob objects ([`KubernetesReviews`],
 //! [`KubernetesObjects`]), elsewhere a file and what the nodes hold ([`TokenFile`],
-//! [`DerivedObjects`]).
+//! [`DerivedObjects`]). A PUT may show one of the operator's tickets instead of a token: it says which
+//! claim the bytes are for.
 
 mod app;
 mod auth;
@@ -34,6 +35,7 @@ mod put;
 mod range;
 mod resolved;
 mod status;
+mod ticket;
 mod undelete;
 
 pub use auth::{AuthError, Authenticator, TokenFile, User, Verb};

@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     AuthorizerUnavailable,
     /// Blob objects cannot be looked up or made.
     ApiServerUnavailable,
+    /// The body is longer than allowed.
+    TooLarge,
     /// The nodes' disks are full.
     Full,
     /// A bug.
@@ -64,85 +66,74 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    const fn describe(self) -> (StatusCode, &'static str, &'static str) {
+    const fn status(self) -> StatusCode {
         match self {
-            Self::InvalidRequest => {
-                (StatusCode::BAD_REQUEST, "invalid-request", "The request is not valid")
+            Self::InvalidRequest | Self::BodyIncomplete => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Forbidden => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ContentDiffers
+            | Self::WriteUnfinished
+            | Self::NotDeleted
+            | Self::BeingDeleted
+            | Self::OtherCommittee
+            | Self::NotAnUpload
+            | Self::Held => StatusCode::CONFLICT,
+            Self::Deleted | Self::InconsistentBlob => StatusCode::GONE,
+            Self::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+            Self::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::DigestMismatch => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Overloaded
+            | Self::WriteQuorumMissing
+            | Self::ReadQuorumMissing
+            | Self::NotEnoughSlivers
+            | Self::Unresolved
+            | Self::AuthorizerUnavailable
+            | Self::ApiServerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The slug and the title.
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::InvalidRequest => ("invalid-request", "The request is not valid"),
+            Self::Unauthenticated => ("unauthenticated", "No acceptable bearer token"),
+            Self::Forbidden => ("forbidden", "Not allowed"),
+            Self::NotFound => ("not-found", "There is no such blob"),
+            Self::MethodNotAllowed => ("method-not-allowed", "This method is of no use here"),
+            Self::ContentDiffers => ("content-differs", "The name holds other bytes"),
+            Self::WriteUnfinished => {
+                ("write-unfinished", "Another write of this name is unfinished")
             }
-            Self::Unauthenticated => {
-                (StatusCode::UNAUTHORIZED, "unauthenticated", "No acceptable bearer token")
+            Self::NotDeleted => ("not-deleted", "The name has content"),
+            Self::Deleted => ("deleted", "The content is not kept any more"),
+            Self::BeingDeleted => ("being-deleted", "The blob is being deleted"),
+            Self::OtherCommittee => ("other-committee", "Another committee keeps the blob"),
+            Self::NotAnUpload => ("not-an-upload", "The blob takes no uploaded bytes"),
+            Self::Held => ("held", "The content is to stay"),
+            Self::PreconditionFailed => ("precondition-failed", "A condition does not hold"),
+            Self::RangeNotSatisfiable => {
+                ("range-not-satisfiable", "The range lies outside of the blob")
             }
-            Self::Forbidden => (StatusCode::FORBIDDEN, "forbidden", "Not allowed"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such blob"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "This method is of no use here",
-            ),
-            Self::ContentDiffers => {
-                (StatusCode::CONFLICT, "content-differs", "The name holds other bytes")
+            Self::DigestMismatch => ("digest-mismatch", "The digest does not match"),
+            Self::BodyIncomplete => ("body-incomplete", "The body broke off"),
+            Self::InconsistentBlob => ("inconsistent-blob", "The blob is provably wrongly encoded"),
+            Self::Overloaded => ("overloaded", "Too busy"),
+            Self::WriteQuorumMissing => ("write-quorum-missing", "Writes are stopped"),
+            Self::ReadQuorumMissing => ("read-quorum-missing", "Names cannot be resolved"),
+            Self::NotEnoughSlivers => ("not-enough-slivers", "Too few slivers answer"),
+            Self::Unresolved => ("unresolved", "Nodes do not agree yet"),
+            Self::AuthorizerUnavailable => ("authorizer-unavailable", "Tokens cannot be checked"),
+            Self::ApiServerUnavailable => {
+                ("api-server-unavailable", "The API server does not answer")
             }
-            Self::WriteUnfinished => (
-                StatusCode::CONFLICT,
-                "write-unfinished",
-                "Another write of this name is unfinished",
-            ),
-            Self::NotDeleted => (StatusCode::CONFLICT, "not-deleted", "The name has content"),
-            Self::Deleted => (StatusCode::GONE, "deleted", "The content is not kept any more"),
-            Self::BeingDeleted => {
-                (StatusCode::CONFLICT, "being-deleted", "The blob is being deleted")
-            }
-            Self::OtherCommittee => {
-                (StatusCode::CONFLICT, "other-committee", "Another committee keeps the blob")
-            }
-            Self::NotAnUpload => {
-                (StatusCode::CONFLICT, "not-an-upload", "The blob takes no uploaded bytes")
-            }
-            Self::Held => (StatusCode::CONFLICT, "held", "The content is to stay"),
-            Self::PreconditionFailed => (
-                StatusCode::PRECONDITION_FAILED,
-                "precondition-failed",
-                "A condition does not hold",
-            ),
-            Self::RangeNotSatisfiable => (
-                StatusCode::RANGE_NOT_SATISFIABLE,
-                "range-not-satisfiable",
-                "The range lies outside of the blob",
-            ),
-            Self::DigestMismatch => {
-                (StatusCode::UNPROCESSABLE_ENTITY, "digest-mismatch", "The digest does not match")
-            }
-            Self::BodyIncomplete => {
-                (StatusCode::BAD_REQUEST, "body-incomplete", "The body broke off")
-            }
-            Self::InconsistentBlob => {
-                (StatusCode::GONE, "inconsistent-blob", "The blob is provably wrongly encoded")
-            }
-            Self::Overloaded => (StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Too busy"),
-            Self::WriteQuorumMissing => {
-                (StatusCode::SERVICE_UNAVAILABLE, "write-quorum-missing", "Writes are stopped")
-            }
-            Self::ReadQuorumMissing => {
-                (StatusCode::SERVICE_UNAVAILABLE, "read-quorum-missing", "Names cannot be resolved")
-            }
-            Self::NotEnoughSlivers => {
-                (StatusCode::SERVICE_UNAVAILABLE, "not-enough-slivers", "Too few slivers answer")
-            }
-            Self::Unresolved => {
-                (StatusCode::SERVICE_UNAVAILABLE, "unresolved", "Nodes do not agree yet")
-            }
-            Self::AuthorizerUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "authorizer-unavailable",
-                "Tokens cannot be checked",
-            ),
-            Self::ApiServerUnavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "api-server-unavailable",
-                "The API server does not answer",
-            ),
-            Self::Full => (StatusCode::INSUFFICIENT_STORAGE, "full", "The nodes' disks are full"),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal", "The gateway failed"),
+            Self::TooLarge => ("too-large", "The body is longer than allowed"),
+            Self::Full => ("full", "The nodes' disks are full"),
+            Self::Internal => ("internal", "The gateway failed"),
         }
     }
 
@@ -187,7 +178,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, slug, title) = self.kind.describe();
+        let (status, (slug, title)) = (self.kind.status(), self.kind.words());
         let retry_after_seconds = self.kind.retry_after_seconds();
         let body = Body {
             r#type: format!("https://floe.dev/problems/{slug}"),

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use floe_client::{BoxError, Resolution, ResolveError, Wish, WriteError, Written};
 use floe_env::timeout;
-use floe_model::{BlobName, Certificate, ClaimId, Namespace, SignedClaim};
+use floe_model::{BlobName, Certificate, ClaimId, Namespace, SignedClaim, Ticket};
 use futures::{Stream, StreamExt as _};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -24,6 +24,7 @@ use crate::objects::{FullName, ObjectState};
 use crate::opening::{Opening, wish};
 use crate::pace::{Pace, TooSlow};
 use crate::problem::{Kind, Problem};
+use crate::ticket::{self, TooLarge};
 
 /// The media type of content that has none.
 const DEFAULT_CONTENT_TYPE: &str = "application/octet-stream";
@@ -37,6 +38,10 @@ pub(crate) async fn put(
     body: Body,
 ) -> Result<Response, Problem> {
     let (namespace, name): (Namespace, BlobName) = (parameter(&namespace)?, parameter(&name)?);
+    if let Some(ticket) = ticket::shown(&headers) {
+        let ticket = ticket::admit(&app, ticket, &headers, (&namespace, &name)).await?;
+        return put_for(&app, ticket, &headers, body).await;
+    }
     let user = app.allow(&headers, Verb::Update, &namespace, Some(&name)).await?;
     let _place = place(&app.write_places)?;
     let mut promised = promised(&headers)?;
@@ -60,6 +65,38 @@ pub(crate) async fn put(
             promised.extend(object.sha256.map(|digest| Promise { by: "spec.digest", digest }));
             let body = Checked::new(&app, body, promised).stream();
             write(&app, wish(name, object, content_type), body).await
+        }
+    }
+}
+
+/// A PUT under a ticket: the object is the ticket's, whatever the name stands for before it.
+async fn put_for(
+    app: &Arc<App>,
+    ticket: Ticket,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let _place = place(&app.write_places)?;
+    let mut promised = promised(headers)?;
+    promised.extend(ticket.sha256.map(|digest| Promise { by: "the ticket", digest }));
+    let body = ticket::limited(Checked::new(app, body, promised).stream(), ticket.largest_bytes);
+    let uid = ticket.namespace_uid;
+    let _change = app.resolved.changing((uid, ticket.name.clone()));
+    match app.client.resolve(uid, &ticket.name).await.map_err(|error| unresolved(&error))? {
+        Resolution::Found(certified) if certified.0.body.claim == ticket.claim => {
+            compare(&certified.0, body).await?;
+            hold(app, &certified.0, &certified.1).await
+        }
+        Resolution::Found(certified) if certified.0.body.created > ticket.created => {
+            let detail = format!(
+                "{}/{} has content of a newer Blob than the ticket's",
+                ticket.namespace, ticket.name
+            );
+            Err(Problem::new(Kind::ContentDiffers, detail))
+        }
+        // Content of an older one, which nobody could release, is followed by this.
+        Resolution::Found(_) | Resolution::Absent { .. } => {
+            write(app, ticket::wish(ticket), body).await
         }
     }
 }
@@ -243,8 +280,13 @@ fn broken(promised: &[Promise], found: [u8; 32]) -> Option<DigestMismatch> {
 }
 
 fn body_problem(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Problem {
-    let kind =
-        if error.is::<DigestMismatch>() { Kind::DigestMismatch } else { Kind::BodyIncomplete };
+    let kind = if error.is::<DigestMismatch>() {
+        Kind::DigestMismatch
+    } else if error.is::<TooLarge>() {
+        Kind::TooLarge
+    } else {
+        Kind::BodyIncomplete
+    };
     Problem::new(kind, error.to_string())
 }
 

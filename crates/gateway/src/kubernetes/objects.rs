@@ -226,7 +226,7 @@ mod tests {
         CommitteeReference { name: name.into(), namespace: "floe".into() }
     }
 
-    fn blob(spec: Value, status: Value, leaving: bool) -> Blob {
+    fn blob(spec: &Value, status: &Value, leaving: bool) -> Blob {
         let mut blob = json!({
             "apiVersion": "floe.dev/v1alpha1",
             "kind": "Blob",
@@ -265,8 +265,7 @@ mod tests {
             (json!({"source": upload}), none, "none was chosen"),
         ];
         for (spec, status, expected) in table {
-            let found =
-                view(&blob(spec.clone(), status.clone(), false), &name(), &committee("main"));
+            let found = view(&blob(&spec, &status, false), &name(), &committee("main"));
             let shown = match &found {
                 Ok(object) if object.state == ObjectState::Uploaded => "uploaded".to_owned(),
                 Ok(object) => format!("{:?}", object.state),
@@ -274,7 +273,7 @@ mod tests {
                 Err(error) => panic!("{error}"),
             };
             assert!(shown.contains(expected), "{spec} {status}: {shown}");
-            let leaving = view(&blob(spec, status, true), &name(), &committee("main"));
+            let leaving = view(&blob(&spec, &status, true), &name(), &committee("main"));
             assert_eq!(leaving.is_ok(), found.is_ok());
             assert!(leaving.is_err() || leaving.unwrap().state == ObjectState::Leaving);
         }
@@ -289,7 +288,7 @@ mod tests {
             "contentType": "text/x-model",
             "deletionPolicy": "Retain",
         });
-        let object = view(&blob(spec, Value::Null, false), &name(), &committee("main")).unwrap();
+        let object = view(&blob(&spec, &Value::Null, false), &name(), &committee("main")).unwrap();
         assert_eq!(object.claim.to_string(), "6f0c3c6e-0d5c-4c55-8d0c-1f2e3d4c5b6a");
         assert_eq!(object.created, Timestamp(1_795_338_847_000));
         assert_eq!(object.sha256, Some([0xab; 32]));
