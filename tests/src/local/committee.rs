@@ -269,7 +269,7 @@ impl Node {
             operator: trust.operator_key().public(),
             node,
             incarnation,
-            tls,
+            tls: tls.into(),
             listen: SocketAddr::new(address.into(), API_PORT),
             metrics_listen: SocketAddr::new(address.into(), METRICS_PORT),
             volume_dir,
