@@ -67,9 +67,12 @@ fn every_rule_has_a_message_that_names_what_to_do() {
     let mut rules = 0;
     each_of_all(|path, schema| {
         for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+            rules += 1;
+            if rule["messageExpression"].is_string() {
+                continue;
+            }
             let message = rule["message"].as_str().unwrap_or_else(|| panic!("{path}: {rule}"));
             assert!(!message.ends_with('.') && message.len() < 200, "{path}: {message}");
-            rules += 1;
         }
     });
     assert!(rules > 20, "{rules} rules");
