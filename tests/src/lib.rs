@@ -11,6 +11,7 @@
 )]
 
 mod held_slivers;
+pub mod kubelet;
 pub mod kubernetes;
 pub mod local;
 pub mod process;

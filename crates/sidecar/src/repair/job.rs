@@ -286,6 +286,8 @@ impl Running<'_> {
                 }
             }
         });
+        // Collected, for a future that holds the closure is not seen to be `Send`.
+        let each: Vec<_> = each.collect();
         futures::stream::iter(each).buffer_unordered(BLOBS_SIDE_BY_SIDE).concat().await
     }
 
