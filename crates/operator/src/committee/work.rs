@@ -308,7 +308,7 @@ impl<'a> Work<'a> {
 
     async fn roll_out(&self) -> Result<()> {
         let views = self.scene().views();
-        if let Some(pod) = rollout::restart(&views, &self.observed) {
+        if let Some(pod) = rollout::restart(&views, &self.observed, self.now) {
             tracing::info!(pod = pod.name_any(), "a pod is made anew from its newest template");
             delete(&self.context.client, pod, Dependents::Go).await?;
         }
