@@ -45,8 +45,6 @@ pub fn job(scope: &CommitteeScope, blob: &Blob, source: &ConfigMapKey) -> Job {
         file(gateway::CA_KEY),
         "--ticket-file".to_owned(),
         file(TICKET),
-        "--content-type".to_owned(),
-        blob.spec.content_type.clone(),
         format!("{}/{}", blob.namespace().unwrap_or_default(), blob.name_any()),
         file(CONTENT),
     ];

@@ -2,13 +2,13 @@
 //! is missing or [due](is_due), and left alone otherwise.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use floe_api::TlsIdentity;
 use floe_crd::labels::Component;
 use floe_crd::names;
 use floe_model::Timestamp;
 use floe_steward::start_files::REGISTRAR_KEY_FILE;
+use floe_steward::trust::{LEAF_LIFE, renewal};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -27,8 +27,6 @@ const KEY: &str = "key.pem";
 const ISSUED: &str = "floe.dev/issued";
 /// Annotation: a short hash of the CAs that it is to be used with.
 const CA_HASH: &str = "floe.dev/ca";
-/// A third of a leaf's life.
-const RENEWED_AFTER: Duration = Duration::from_hours(365 * 24 / 3);
 
 /// A leaf, and when it was made.
 #[derive(Debug, Clone, Copy)]
@@ -66,9 +64,11 @@ pub fn is_due(secret: &ObjectMeta, ca_pem: &str, now: Timestamp) -> bool {
     let issued = annotation(ISSUED).and_then(|text| text.parse::<jiff::Timestamp>().ok());
     let Some(issued) = issued else { return true };
     let issued = Timestamp(u64::try_from(issued.as_millisecond()).unwrap_or_default());
-    let age_millis = u128::from(now.millis_since(issued));
-    annotation(CA_HASH) != Some(&names::short_hash(ca_pem.as_bytes()))
-        || age_millis >= RENEWED_AFTER.as_millis()
+    let life_millis = u64::try_from(LEAF_LIFE.as_millis()).unwrap_or(u64::MAX);
+    // A clock that is behind the one that issued it is no reason.
+    let now = now.max(issued);
+    let ends = Timestamp(issued.0.saturating_add(life_millis));
+    annotation(CA_HASH) != Some(&names::short_hash(ca_pem.as_bytes())) || renewal(issued, ends, now)
 }
 
 fn secret(mut metadata: ObjectMeta, leaf: Leaf<'_>) -> Secret {

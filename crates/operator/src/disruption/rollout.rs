@@ -25,7 +25,7 @@ pub struct Candidate {
     pub pod: PodState,
     /// Its pod was made from another template than is wanted.
     pub stale: bool,
-    /// It serves its accepted epoch.
+    /// It serves its accepted epoch, and has done so long enough to know what it missed.
     pub serving: bool,
     /// It holds all that it owes.
     pub whole: bool,
@@ -50,7 +50,8 @@ pub fn next(candidates: &[Candidate]) -> Step {
         return Step::Restart(stuck.node.clone());
     }
     let Some(first) = stale().min_by_key(|it| (it.shards, &it.node)) else { return Step::Done };
-    let busy = candidates.iter().filter(|it| !it.serving || !it.whole);
+    let is_busy = |it: &&Candidate| it.pod == PodState::Absent || !it.serving || !it.whole;
+    let busy = candidates.iter().filter(is_busy);
     let busy: Vec<_> = busy.map(|it| it.node.clone()).collect();
     if busy.is_empty() { Step::Restart(first.node.clone()) } else { Step::Wait(busy) }
 }
@@ -61,7 +62,7 @@ mod tests {
 
     /// `name shards state`: `.` as wanted and whole, `s` stale and whole, `S` stale and stuck, `r`
     /// stale and running without being whole, `h` as wanted and not whole, `d` as wanted and not
-    /// serving, `x` stale and not serving, `-` stale and absent.
+    /// serving, `x` stale and not serving, `-` absent, `+` absent while its last word still counts.
     fn candidate(text: &str) -> Candidate {
         let mut words = text.split(' ');
         let (node, shards) = (words.next().unwrap(), words.next().unwrap());
@@ -71,12 +72,12 @@ mod tests {
             shards: shards.parse().unwrap(),
             pod: match state {
                 "S" => PodState::Stuck,
-                "-" => PodState::Absent,
+                "-" | "+" => PodState::Absent,
                 _ => PodState::Running,
             },
-            stale: !matches!(state, "." | "h" | "d"),
+            stale: !matches!(state, "." | "h" | "d" | "+"),
             serving: !matches!(state, "S" | "-" | "d" | "x"),
-            whole: matches!(state, "." | "s"),
+            whole: matches!(state, "." | "s" | "+"),
         }
     }
 
@@ -104,6 +105,7 @@ mod tests {
             // Made anew by its StatefulSet, from the newest template.
             (vec!["a 3 .", "b 2 -"], Step::Done),
             (vec!["a 3 s", "b 2 -"], wait(&["b"])),
+            (vec!["a 3 s", "b 2 +"], wait(&["b"])),
         ] {
             let all: Vec<_> = candidates.iter().map(|text| candidate(text)).collect();
             assert_eq!(next(&all), step, "{candidates:?}");
