@@ -4,8 +4,10 @@
 
 mod artefact;
 mod bench;
+mod cluster;
 mod demo;
 mod generate;
+mod image;
 mod instructions;
 mod layers;
 mod local_committee;
@@ -39,6 +41,10 @@ enum Verb {
     Bench(bench::Options),
     /// Write the files that are made from code: CustomResourceDefinitions, tables of the charts' values
     Generate(generate::Options),
+    /// A real Kubernetes of several nodes on this machine; needs root
+    Cluster(cluster::Options),
+    /// Write the image of all roles as an OCI archive, without a container engine
+    Image(image::Options),
     /// Check which crate may use which, and what none of them may contain
     Layers,
     /// Check file sizes, file names, files no module declares, and leftovers
@@ -64,6 +70,8 @@ fn run(verb: Verb) -> anyhow::Result<()> {
         Verb::Test(options) => test::run(&workspace, &options),
         Verb::Bench(options) => bench::run(&workspace, &options),
         Verb::Generate(options) => generate::run(&workspace, &options),
+        Verb::Cluster(options) => cluster::run(&options),
+        Verb::Image(options) => image::run(&workspace, &options),
         Verb::Layers => layers::run(&workspace),
         Verb::Sizes => sizes::run(&workspace),
         Verb::Vectors(options) => vectors::run(&workspace, &options),

@@ -3,6 +3,7 @@
 
 mod family;
 mod fuzz;
+mod kubernetes;
 mod report;
 
 use std::time::Instant;
@@ -26,6 +27,9 @@ pub(crate) struct Options {
     /// The seed of every test that draws; each prints the one it used
     #[arg(long, env = "FLOE_SEED", value_name = "SEED")]
     seed: Option<u64>,
+    /// Run the family k8s against the cluster of KUBECONFIG, as far as that allows
+    #[arg(long)]
+    existing: bool,
 }
 
 /// Runs the families; an error when any failed.
@@ -57,4 +61,9 @@ fn row(workspace: &Workspace, options: &Options, family: Family) -> Row {
         println!("{}: FAILED: {failure}", family.name());
     }
     Row { family, took: start.elapsed(), tests, failure }
+}
+
+/// Whether nobody reads along: there, a check that does not run would pass for one that passes.
+pub(crate) fn is_ci() -> bool {
+    std::env::var("CI").is_ok_and(|ci| !ci.is_empty() && ci != "false")
 }

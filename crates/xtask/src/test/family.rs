@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::Options;
 use super::fuzz;
+use super::kubernetes;
 use super::report::Count;
 use crate::artefact::artefact;
 use crate::workspace::{Workspace, cargo};
@@ -42,6 +43,8 @@ pub(crate) enum Family {
     Node,
     /// the same code in a deterministic simulation
     Sim,
+    /// a real Kubernetes: its API server alone, and whole clusters of several nodes
+    K8s,
 }
 
 /// How a family went: tests counted where there are any, what failed if something did.
@@ -107,12 +110,13 @@ impl Family {
                 Ok(())
             }),
             Self::Sim => running_system(workspace, options, "sim_", |_| Ok(())),
+            Self::K8s => kubernetes::run(workspace, options),
         }
     }
 }
 
 /// The tests in `tests/tests` whose names begin with `prefix`.
-fn running_system(
+pub(super) fn running_system(
     workspace: &Workspace,
     options: &Options,
     prefix: &str,
