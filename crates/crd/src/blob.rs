@@ -233,8 +233,6 @@ pub enum Protection {
     AtRisk,
     /// Too few slivers are left, as far as is known.
     Unreadable,
-    /// Its slivers contradict its id: a faulty writer.
-    Invalid,
 }
 
 /// An import under way.

@@ -132,14 +132,6 @@ pub enum VolumeState {
     Bound,
     /// Its claim or what it was bound to is gone.
     Missing,
-    /// Another, empty volume is in its place.
-    Empty,
-    /// It belongs to another committee, node or incarnation.
-    Foreign,
-    /// It can be read, not written.
-    ReadOnly,
-    /// It takes nothing more.
-    Full,
 }
 
 /// The shards of a StorageNode.
@@ -198,8 +190,6 @@ pub enum RepairState {
     Active,
     /// It is not, because the spec says so.
     Paused,
-    /// It is not, because something is in the way.
-    Blocked,
 }
 
 /// Texts for columns.
