@@ -72,7 +72,10 @@ pub async fn reconcile(blob: Arc<Blob>, context: Arc<Context>) -> Result<Action>
             let again = verdict.again();
             (verdict, Findings::default(), again)
         }
-        Ok(keeper) => turn.bring(keeper).await?,
+        Ok(keeper) => {
+            turn.record(&keeper).await?;
+            turn.bring(keeper).await?
+        }
     };
     turn.say(&verdict, findings).await?;
     Ok(Action::requeue(again))
@@ -139,6 +142,18 @@ impl Turn<'_> {
         let tenant = Tenant { name: &name, labels };
         let wanted = self.blob.spec.committee_ref.as_ref();
         Ok(keeper::choose(wanted, &all, &tenant).map(keeper::reference))
+    }
+
+    /// Writes down which Committee keeps the Blob, before anything is stored there: what is stored must
+    /// be found and released, whatever Committee is the default by then.
+    async fn record(&self, keeper: &CommitteeReference) -> Result<()> {
+        if self.recorded_keeper().is_some() {
+            return Ok(());
+        }
+        let CommitteeReference { name, namespace } = keeper;
+        let message = format!("the Committee {namespace}/{name} keeps it; its content comes next");
+        let findings = Findings { keeper: Some(keeper.clone()), ..Findings::default() };
+        self.say(&Verdict::waiting(Reason::Importing, message), findings).await
     }
 
     async fn committees(&self) -> Result<Vec<Committee>> {

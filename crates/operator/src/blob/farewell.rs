@@ -66,7 +66,10 @@ async fn leaving(
     Ok(Leaving {
         retain,
         keeper,
-        since: since.map_or(Duration::ZERO, |time| turn.since(time.0)),
+        // While no operator ran nothing could be released either.
+        since: since
+            .map_or(Duration::ZERO, |time| turn.since(time.0))
+            .min(turn.context.env.clock.monotonic()),
         was_certified: condition::is_true(conditions.unwrap_or_default(), condition::READY),
         content: None,
         closed: None,

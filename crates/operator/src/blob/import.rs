@@ -17,8 +17,8 @@ use crate::context::Context;
 use crate::error::{Doing as _, Result};
 use crate::link::Link;
 
-/// The label by which a Job's pods are found.
-const JOB_NAME: &str = "batch.kubernetes.io/job-name";
+/// The label by which the pods of just this Job are found.
+const JOB_UID: &str = "batch.kubernetes.io/controller-uid";
 /// How the importer ends its last line when the content was another than the ticket says.
 const DIGEST_MISMATCH: &str = "digest-mismatch)";
 
@@ -34,7 +34,8 @@ pub(crate) async fn find(client: &Client, blob: &Blob) -> Result<Option<Job>> {
 pub(crate) async fn last_words(client: &Client, job: &Job) -> Result<Option<String>> {
     let (namespace, name) = (job.namespace().unwrap_or_default(), job.name_any());
     let pods = Api::<Pod>::namespaced(client.clone(), &namespace);
-    let of_job = ListParams::default().labels(&format!("{JOB_NAME}={name}"));
+    let uid = job.uid().unwrap_or_default();
+    let of_job = ListParams::default().labels(&format!("{JOB_UID}={uid}"));
     let pods =
         pods.list(&of_job).await.doing(|| format!("reading the pods of Job {namespace}/{name}"))?;
     let mut pods = pods.items;

@@ -124,17 +124,18 @@ fn human(bytes: u64) -> String {
     if bytes < 1024 {
         return format!("{bytes} B");
     }
-    // In tenths of a unit, rounded down.
-    let mut tenths = u128::from(bytes) * 10 / 1024;
-    let mut unit = UNITS[0];
-    for next in UNITS.into_iter().skip(1) {
+    let bytes = u128::from(bytes);
+    let mut unit_bytes: u128 = 1;
+    let mut shown = String::new();
+    for unit in UNITS {
+        unit_bytes <<= 10;
+        let tenths = (bytes * 10 + unit_bytes / 2) / unit_bytes;
+        shown = format!("{}.{} {unit}", tenths / 10, tenths % 10);
         if tenths < 10_240 {
             break;
         }
-        tenths /= 1024;
-        unit = next;
     }
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    shown
 }
 
 #[cfg(test)]

@@ -120,10 +120,10 @@ fn sizes_are_shown_as_people_read_them() {
         (12, "12 B"),
         (1023, "1023 B"),
         (1024, "1.0 KiB"),
-        (1024 * 1024 - 1, "1023.9 KiB"),
+        (1024 * 1024 - 1, "1.0 MiB"),
         (4_509_715_660, "4.2 GiB"),
         (4_508_876, "4.3 MiB"),
-        (u64::MAX, "15.9 EiB"),
+        (u64::MAX, "16.0 EiB"),
     ];
     for (bytes, expected) in table {
         assert_eq!(human(bytes), expected, "{bytes}");
