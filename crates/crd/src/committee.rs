@@ -6,7 +6,6 @@ pub(crate) mod status;
 pub(crate) mod upkeep;
 
 use k8s_openapi::api::core::v1::LocalObjectReference;
-use kube::core::{Message, Rule};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +54,10 @@ use crate::schema;
         .message("`encoding` is immutable; to change it, create a second Committee and copy the blobs"),
     validation = Rule::new("self.replicas <= self.encoding.shards")
         .message("`replicas` must be at most `encoding.shards`: every node needs at least one shard"),
-    validation = enough_replicas()
+    validation = Rule::new(
+        "self.replicas * (has(self.encoding.maxFaultyShards) ? self.encoding.maxFaultyShards : (self.encoding.shards - 1) / 3) >= self.encoding.shards"
+    )
+    .message("`replicas` must be at least `encoding.shards` / `encoding.maxFaultyShards`, rounded up (4 for 10 or 12 shards): a node may hold no more shards than may be faulty")
 )]
 pub struct CommitteeSpec {
     /// Storage nodes; each gets at least one shard, and at most as many as may be faulty.
@@ -99,19 +101,6 @@ pub struct CommitteeSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2), extend("x-kubernetes-list-type" = "set"))]
     pub paused: Vec<Pause>,
-}
-
-/// A node may hold at most as many shards as may be faulty: that decides the fewest nodes.
-fn enough_replicas() -> Rule {
-    let shards = "self.encoding.shards";
-    let given = "self.encoding.maxFaultyShards";
-    let faulty = format!("(has({given}) ? {given} : ({shards} - 1) / 3)");
-    let least = format!("({shards} + {faulty} - 1) / {faulty}");
-    let message = format!(
-        "'`replicas` must be at least ' + string({least}) + ': of ' + string({shards}) + ' shards ' \
-         + string({faulty}) + ' may be faulty, and a node may hold no more than those'"
-    );
-    Rule::new(format!("self.replicas >= {least}")).message(Message::Expression(message))
 }
 
 /// The volume of each node.
