@@ -1,4 +1,5 @@
-//! Real Kubernetes for the family `k8s_*`: the API server alone, for which no root is needed.
+//! Real Kubernetes for the family `k8s_*`: the API server alone, for which no root is needed,
+//! and whole clusters.
 //!
 //! The programs come from the directory that `FLOE_KUBERNETES_BIN` names; `cargo xtask test k8s` builds
 //! them and sets it.
@@ -6,9 +7,12 @@
 mod api_server;
 mod attended;
 mod authority;
+mod cluster;
 mod kubectl;
+mod pod_logs;
 
 pub use api_server::ApiServer;
+pub use cluster::{Cluster, xtask};
 pub use kubectl::{Failed, Kubectl};
 
 use std::path::PathBuf;

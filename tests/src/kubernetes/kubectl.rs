@@ -1,4 +1,4 @@
-//! `kubectl` as people use it.
+//! `kubectl` and `helm` as people use them.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -11,7 +11,10 @@ use super::program;
 #[derive(Debug, Clone)]
 pub struct Kubectl {
     kubeconfig: PathBuf,
-    cache_dir: PathBuf,
+    /// Of its own, for what the programs keep.
+    dir: PathBuf,
+    /// Where it looks for plugins first.
+    plugins: Option<PathBuf>,
 }
 
 /// A command that failed.
@@ -35,8 +38,12 @@ impl std::fmt::Display for Failed {
 }
 
 impl Kubectl {
-    pub(super) fn new(kubeconfig: &Path, cache_dir: &Path) -> Self {
-        Self { kubeconfig: kubeconfig.to_owned(), cache_dir: cache_dir.to_owned() }
+    pub(super) fn new(kubeconfig: &Path, dir: &Path) -> Self {
+        Self { kubeconfig: kubeconfig.to_owned(), dir: dir.to_owned(), plugins: None }
+    }
+
+    pub(super) fn with_plugins(kubeconfig: &Path, dir: &Path, plugins: &Path) -> Self {
+        Self { plugins: Some(plugins.to_owned()), ..Self::new(kubeconfig, dir) }
     }
 
     /// What it prints; panics with all its output when it fails.
@@ -46,13 +53,13 @@ impl Kubectl {
 
     /// What it prints, or how it failed.
     pub fn attempt(&self, words: &[&str]) -> Result<String, Failed> {
-        output(self.command(words), None)
+        output(&mut self.command(words), None)
     }
 
     /// `kubectl apply` of these documents with server-side validation, so that a misspelt field fails.
     pub fn apply(&self, documents: &str) -> Result<String, Failed> {
         let words = ["apply", "--server-side", "--validate=strict", "-f", "-"];
-        output(self.command(&words), Some(documents))
+        output(&mut self.command(&words), Some(documents))
     }
 
     /// The command, for what is not to be waited for.
@@ -63,13 +70,34 @@ impl Kubectl {
         command
     }
 
+    /// What helm prints, or how it failed.
+    pub fn helm(&self, words: &[&str]) -> Result<String, Failed> {
+        let mut command = Command::new(program("helm"));
+        self.environment(&mut command);
+        for kind in ["CACHE", "CONFIG", "DATA"] {
+            command.env(format!("HELM_{kind}_HOME"), self.dir.join("helm").join(kind));
+        }
+        // Charts are named from the top folder.
+        command.current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(".."));
+        output(command.args(words), None)
+    }
+
     fn environment(&self, command: &mut Command) {
-        command.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", &self.cache_dir);
+        for (name, _) in std::env::vars_os() {
+            // What steers `floe` would steer its plugin too.
+            if name.to_string_lossy().starts_with("FLOE_") || name == "RUST_LOG" {
+                command.env_remove(name);
+            }
+        }
+        command.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", self.dir.join("cache"));
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = self.plugins.iter().cloned().chain(std::env::split_paths(&path));
+        command.env("PATH", std::env::join_paths(path).unwrap());
     }
 }
 
 /// Runs a command to its end.
-fn output(mut command: Command, input: Option<&str>) -> Result<String, Failed> {
+pub(super) fn output(command: &mut Command, input: Option<&str>) -> Result<String, Failed> {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     let shown = words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ");
     command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
