@@ -13,6 +13,7 @@
 //! | `plan` | which StorageNodes, and which volume of each; pure |
 //! | `places` | where volumes are → what the steward is to make of the committee; pure |
 //! | `carry_out`, `put_away` | children made, and what is left of replaced volumes put away |
+//! | `growth` | claims that ask for more when the spec does |
 //! | `actor` | the steward and the way to the nodes, kept between reconciles |
 //! | `view`, `trouble`, `repair`, `survival` | what it all says of each node, and together; pure |
 //! | `node_status`, `status`, `story`, `report` | statuses and Events |
@@ -22,6 +23,7 @@ mod actor;
 mod carry_out;
 #[cfg(test)]
 mod fixture;
+mod growth;
 mod leave;
 mod node_status;
 mod observed;

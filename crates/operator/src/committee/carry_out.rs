@@ -125,12 +125,20 @@ const CHILDREN: &str = "children";
 const BUDGET: &str = "budget";
 
 impl Applications {
-    fn is_recent(&self, what: &str, print: &str, now: Duration) -> bool {
+    /// Whether the same was applied less than `within` ago.
+    pub(super) fn is_recent(
+        &self,
+        what: &str,
+        print: &str,
+        within: Duration,
+        now: Duration,
+    ) -> bool {
         let last = self.0.get(what);
-        last.is_some_and(|(last, at)| last == print && now.saturating_sub(*at) < AGAIN)
+        last.is_some_and(|(last, at)| last == print && now.saturating_sub(*at) < within)
     }
 
-    fn note(&mut self, what: &'static str, print: String, now: Duration) {
+    /// Remembers it.
+    pub(super) fn note(&mut self, what: &'static str, print: String, now: Duration) {
         self.0.insert(what, (print, now));
     }
 }
@@ -144,7 +152,7 @@ pub(super) async fn disruption_budget(
 ) -> Result<()> {
     let now = context.env.clock.monotonic();
     let print = format!("{min_available:?}");
-    if applied.is_recent(BUDGET, &print, now) {
+    if applied.is_recent(BUDGET, &print, AGAIN, now) {
         return Ok(());
     }
     match min_available {
@@ -195,7 +203,7 @@ impl Children<'_> {
         let is_there = |volume: &Volume| {
             observed.sets.contains_key(&(volume.node.clone(), volume.incarnation))
         };
-        if applied.is_recent(CHILDREN, &print, now) && self.volumes.iter().all(is_there) {
+        if applied.is_recent(CHILDREN, &print, AGAIN, now) && self.volumes.iter().all(is_there) {
             return Ok(());
         }
         self.put_all(context).await?;

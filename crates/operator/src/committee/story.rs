@@ -24,7 +24,8 @@ pub(super) fn normal(reason: &'static str, message: String) -> Turn {
     Turn { event_type: EventType::Normal, reason, message }
 }
 
-fn warning(reason: &'static str, message: String) -> Turn {
+/// Something that is not.
+pub(super) fn warning(reason: &'static str, message: String) -> Turn {
     Turn { event_type: EventType::Warning, reason, message }
 }
 

@@ -20,7 +20,7 @@ use super::repair::{Repair, identity};
 use super::settings::{Settings, settings};
 use super::status::{Facts, committee_status};
 use super::view::{Scene, View};
-use super::{node_status, report, rollout};
+use super::{growth, node_status, report, rollout};
 use crate::apply::{Dependents, create_once, delete};
 use crate::children;
 use crate::disruption::{Budget, Limits, budget};
@@ -90,6 +90,8 @@ impl<'a> Work<'a> {
         let volumes = carry_out::volumes(&self.committee.spec, &self.plan, &self.observed);
         self.make_children(actor, &scope, &volumes).await?;
         self.steward(actor, &settings).await?;
+        let found = (&self.plan, &self.observed);
+        growth::grow(self.context, &self.committee.spec, found, &mut actor.applied).await?;
         self.keep_budget(actor, &scope).await?;
         self.give_up_lost(actor).await?;
         self.start_repair(&scope, &volumes).await?;
