@@ -122,7 +122,7 @@ pub(crate) fn newest_released(
                 || Tally::of(record, holders()).reaches(Threshold::Vouching))
     };
     let shown = answers.values().flat_map(|answer| &answer.claims);
-    shown.filter(|shown| counts(&shown.0.body)).max_by_key(|it| claim_order(it)).cloned()
+    shown.filter(|shown| counts(&shown.0.body)).max_by_key(|it| end_order(it)).cloned()
 }
 
 /// The claim ids that no release among the answers covers: of the newest object first.
@@ -157,8 +157,15 @@ fn claim_order((claim, _): &Certified) -> impl Ord + use<> {
     (claim.created, claim.claim, claim.signed, claim.blob)
 }
 
+/// Objects are created in whole seconds: of two of one second, what was signed later came later.
+fn end_order((claim, _): &Certified) -> impl Ord + use<> {
+    let claim = &claim.body;
+    (claim.created, claim.signed, claim.claim, claim.blob)
+}
+
+/// As [`end_order`].
 fn release_order(release: &SignedRelease) -> impl Ord + use<> {
-    (release.body.created, release.body.claim, release.body.signed)
+    (release.body.created, release.body.signed, release.body.claim)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use floe_client::{BoxError, Resolution, ResolveError, Wish, WriteError, Written};
 use floe_env::timeout;
-use floe_model::{BlobName, Certificate, ClaimId, Namespace, SignedClaim, Ticket};
+use floe_model::{BlobName, Certificate, Claim, Namespace, SignedClaim, Ticket};
 use futures::{Stream, StreamExt as _};
 use http::header::{CONTENT_TYPE, IF_NONE_MATCH, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -20,7 +20,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::app::{App, InPath, MOST_WRITES, json, object_problem, parameter};
 use crate::auth::Verb;
 use crate::blobs::{BlobStatus, resolve_problem};
-use crate::objects::{FullName, ObjectState};
+use crate::objects::{BlobObject, FullName, ObjectState};
 use crate::opening::{Opening, wish};
 use crate::pace::{Pace, TooSlow};
 use crate::problem::{Kind, Problem};
@@ -55,9 +55,13 @@ pub(crate) async fn put(
             Err(Problem::new(Kind::PreconditionFailed, detail))
         }
         Resolution::Found(certified) => {
-            stays(&app, &name, certified.0.body.claim).await?;
-            compare(&certified.0, Checked::new(&app, body, promised).stream()).await?;
-            hold(&app, &certified.0, &certified.1).await
+            let Some(object) = successor(&app, &name, &certified.0.body).await? else {
+                compare(&certified.0, Checked::new(&app, body, promised).stream()).await?;
+                return hold(&app, &certified.0, &certified.1).await;
+            };
+            promised.extend(object.sha256.map(|digest| Promise { by: "spec.digest", digest }));
+            let body = Checked::new(&app, body, promised).stream();
+            write(&app, wish(name, object, content_type), body).await
         }
         Resolution::Absent { last_release } => {
             let opening = Opening { user: &user, name: &name, content_type };
@@ -101,16 +105,42 @@ async fn put_for(
     }
 }
 
-/// The bytes of an object that is being deleted are about to be released: to say that they are there
-/// would be true for a moment.
-async fn stays(app: &App, name: &FullName, claim: ClaimId) -> Result<(), Problem> {
+/// The object that takes the place of what the name holds; `None` if that stays.
+async fn successor(
+    app: &App,
+    name: &FullName,
+    held: &Claim,
+) -> Result<Option<BlobObject>, Problem> {
     let found = app.objects.find(name, None, app.now()).await;
-    match found.map_err(|error| object_problem(&error))? {
-        Some(object) if object.claim == claim && object.state == ObjectState::Leaving => {
+    let found = found.map_err(|error| object_problem(&error))?;
+    match found.as_ref().map_or(Fate::Stays, |object| fate(object, held)) {
+        Fate::Stays => Ok(None),
+        Fate::Followed => Ok(found),
+        Fate::Leaves => {
             let detail = format!("Blob {name} is being deleted; try again");
             Err(Problem::new(Kind::BeingDeleted, detail))
         }
-        _ => Ok(()),
+    }
+}
+
+/// What becomes of the content that a name holds.
+#[derive(Debug, PartialEq, Eq)]
+enum Fate {
+    /// Its bytes are those of the name.
+    Stays,
+    /// It is about to be released: to say that its bytes are there would be true for a moment.
+    Leaves,
+    /// Its object went without a release; the one that the name has now waits for bytes.
+    Followed,
+}
+
+fn fate(object: &BlobObject, held: &Claim) -> Fate {
+    match object.state {
+        ObjectState::Leaving if object.claim == held.claim => Fate::Leaves,
+        ObjectState::Uploaded if object.claim != held.claim && object.created >= held.created => {
+            Fate::Followed
+        }
+        _ => Fate::Stays,
     }
 }
 
@@ -330,6 +360,8 @@ pub(crate) fn write_problem(error: WriteError) -> Problem {
 
 #[cfg(test)]
 mod tests {
+    use floe_model::{BlobId, ClaimId, ContentPolicy, NamespaceUid, Timestamp};
+
     use super::*;
     use crate::app::MOST_REQUESTS;
 
@@ -341,6 +373,41 @@ mod tests {
         assert_eq!(place(&places).unwrap_err().kind, Kind::Overloaded);
         held.pop();
         assert!(place(&places).is_ok());
+    }
+
+    #[test]
+    fn content_stays_until_its_object_goes_or_another_waits() {
+        let claim = |id: u8| ClaimId([id; 16]);
+        let held = Claim {
+            claim: claim(1),
+            namespace: "shop".parse().unwrap(),
+            namespace_uid: NamespaceUid([2; 16]),
+            name: "model".parse().unwrap(),
+            blob: BlobId([3; 32]),
+            length: 1,
+            policy: ContentPolicy { content_type: String::new(), sha256: [0; 32] },
+            created: Timestamp(5),
+            signed: Timestamp(6),
+        };
+        let imported = ObjectState::Imported("spec.source.inline");
+        let table = [
+            (1, 5, ObjectState::Uploaded, Fate::Stays),
+            (1, 5, imported, Fate::Stays),
+            (1, 5, ObjectState::Leaving, Fate::Leaves),
+            (4, 9, ObjectState::Implied, Fate::Stays),
+            (4, 9, ObjectState::Leaving, Fate::Stays),
+            (4, 9, imported, Fate::Stays),
+            (4, 9, ObjectState::Uploaded, Fate::Followed),
+            (4, 5, ObjectState::Uploaded, Fate::Followed),
+            (4, 4, ObjectState::Uploaded, Fate::Stays),
+        ];
+        for (id, created, state, expected) in table {
+            let (content_type, sha256) = (None, None);
+            let (claim, created) = (claim(id), Timestamp(created));
+            let keeps_content = false;
+            let object = BlobObject { claim, created, state, keeps_content, content_type, sha256 };
+            assert_eq!(fate(&object, &held), expected, "{object:?}");
+        }
     }
 
     #[test]

@@ -235,3 +235,21 @@ fn what_was_deleted_long_ago_is_brought_back_only_if_it_is_not_forgotten() {
     assert_eq!(newest([knows(&old), knows(&new), knows(&old)], NOW), Some(new));
     assert_eq!(newest([shows(&[&old]), denies(), denies()], NOW), None, "it was not released");
 }
+
+#[test]
+fn of_objects_of_one_second_the_last_one_is_the_one_signed_last() {
+    let later = Timestamp(FRESH.0 + 5);
+    let (first, second) = (claim(2, FRESH, FRESH), claim(1, FRESH, later));
+    let signed = |of: &Certified, signed| {
+        let body = Release { signed, ..release(of).body };
+        Signed::sign(body, &COMMITTEE, RecordHash([5; 32]), &key())
+    };
+    let (end, last) = (signed(&first, later), signed(&second, Timestamp(later.0 + 5)));
+    let claims = vec![first, second.clone()];
+    let answer = NameAnswer { claims, releases: vec![end, last.clone()] };
+    let expected = Resolution::Absent { last_release: Some(Box::new(last)) };
+    let answers = [Some(answer.clone()), Some(denies()), Some(denies())];
+    assert_eq!(verdict(answers, false), Verdict::Resolved(expected));
+    let answers = BTreeMap::from([(0, answer), (1, denies()), (2, denies())]);
+    assert_eq!(newest_released(&record(), &answers, NOW), Some(second));
+}
