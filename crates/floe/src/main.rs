@@ -8,7 +8,7 @@ mod chain;
 mod command;
 mod committee_dir;
 mod content;
-mod exit;
+mod plugin;
 mod progress;
 mod report;
 mod serving;
@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use floe_kubectl::exit;
 use tracing_subscriber::EnvFilter;
 
 use crate::args::{Arguments, Command, LogArguments};
@@ -29,22 +30,36 @@ use crate::args::{Arguments, Command, LogArguments};
 const LINGER: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    if plugin::is_called(std::env::args_os().next().as_deref()) {
+        let log = LogArguments { filter: std::env::var("RUST_LOG").ok(), json: false };
+        let arguments = floe_kubectl::args::Arguments::parse();
+        return end("kubectl floe", run((&log, "error"), plugin::run(arguments)));
+    }
+    let Arguments { log, command } = Arguments::parse();
+    let default = default_log(&command);
+    end("floe", run((&log, default), async { dispatch(command).await.map(|()| 0) }))
+}
+
+fn end(name: &str, outcome: anyhow::Result<u8>) -> ExitCode {
+    match outcome {
+        Ok(code) => code.into(),
         Err(error) => {
-            eprintln!("floe: {error:#}");
+            eprintln!("{name}: {error:#}");
             exit::code(&error).into()
         }
     }
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(
+    (arguments, default): (&LogArguments, &str),
+    command: impl Future<Output = anyhow::Result<u8>>,
+) -> anyhow::Result<u8> {
     // An error means that there is a provider already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    log(&arguments.log, &arguments.command)?;
+    log(arguments, default)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("the runtime cannot be started")?;
-    let outcome = runtime.block_on(dispatch(arguments.command));
+    let outcome = runtime.block_on(command);
     runtime.shutdown_timeout(LINGER);
     outcome
 }
@@ -67,13 +82,16 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
-fn log(arguments: &LogArguments, command: &Command) -> anyhow::Result<()> {
-    let default = match command {
+const fn default_log(command: &Command) -> &'static str {
+    match command {
         Command::Sidecar(_) | Command::Gateway(_) | Command::Repair(_) => "info",
         // Its nodes start one after the other, and first find each other missing.
         Command::Standalone(_) => "warn,floe_sidecar::worker=error",
         _ => "warn",
-    };
+    }
+}
+
+fn log(arguments: &LogArguments, default: &str) -> anyhow::Result<()> {
     let wanted = arguments.filter.as_deref().unwrap_or(default);
     let filter = EnvFilter::try_new(wanted)
         .map_err(|error| exit::Ended::new(exit::Exit::Usage, format!("--log {wanted}: {error}")))?;

@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+pub(crate) use floe_kubectl::text::size;
 use serde_json::Value;
 
 /// One line.
@@ -25,29 +26,9 @@ pub(crate) fn number(value: &Value, member: &str) -> u64 {
     value.get(member).and_then(Value::as_u64).unwrap_or_default()
 }
 
-/// Bytes as people read them: `4.2 GiB`.
-pub(crate) fn size(bytes: u64) -> String {
-    let units = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
-    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift != 0) else {
-        return format!("{bytes} B");
-    };
-    let tenths = (u128::from(bytes) * 10) >> shift;
-    format!("{}.{} {unit}", tenths / 10, tenths % 10)
-}
-
 /// A table with left-aligned columns.
 pub(crate) fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> anyhow::Result<()> {
-    let mut lines = vec![head.iter().map(|&cell| cell.to_owned()).collect::<Vec<_>>()];
-    lines.extend(rows);
-    let width = |column: usize| {
-        lines.iter().filter_map(|cells| cells.get(column)).map(|cell| cell.chars().count()).max()
-    };
-    let widths: Vec<usize> = (0..head.len()).map(|column| width(column).unwrap_or(0)).collect();
-    for cells in &lines {
-        let padded = cells.iter().zip(&widths).map(|(cell, &width)| format!("{cell:width$}"));
-        line(padded.collect::<Vec<_>>().join("   ").trim_end())?;
-    }
-    Ok(())
+    line(&floe_kubectl::text::table(head, rows))
 }
 
 /// The members of an object, one a line.
@@ -125,19 +106,5 @@ mod tests {
         let stuck = serde_json::json!({"slivers": 3, "bytes": 2048, "bytesPerSecond": 0, "etaSeconds": null});
         assert_eq!(repair(&stuck), "3 slivers, 2.0 KiB · 0 B/s");
         assert_eq!(repair(&serde_json::json!({"slivers": 0})), "nothing to do");
-    }
-
-    #[test]
-    fn sizes() {
-        for (bytes, expected) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_572_864, "1.5 MiB"),
-            (4_509_715_660, "4.1 GiB"),
-            (u64::MAX, "16777215.9 TiB"),
-        ] {
-            assert_eq!(size(bytes), expected);
-        }
     }
 }

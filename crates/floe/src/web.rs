@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,9 +18,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+
+use floe_kubectl::gateway::{BoxStream, Dial, Way, tcp};
 
 use crate::args::GatewayArguments;
 use crate::exit::{Ended, Exit};
@@ -49,12 +49,27 @@ impl Gateway {
                 usage(format!("--url {url}: a gateway's address starts with https://")).into()
             );
         }
-        let connector = Connector(TlsConnector::from(tls(&arguments.ca)?));
-        Ok(Self {
-            client: Client::builder(TokioExecutor::new()).build(connector),
-            url,
-            authorization: authorization(arguments)?,
-        })
+        let ca = std::fs::read(&arguments.ca).with_context(|| {
+            format!("the certificate authority {} cannot be read", arguments.ca.display())
+        })?;
+        Self::build(url, &ca, authorization(arguments)?, tcp())
+    }
+
+    /// The gateway of a committee on Kubernetes.
+    pub(crate) fn by(way: Way) -> anyhow::Result<Self> {
+        let Way { url, ca_pem, token, dial } = way;
+        Self::build(url, ca_pem.as_bytes(), Some(bearer(&token)?), dial)
+    }
+
+    fn build(
+        url: String,
+        ca_pem: &[u8],
+        authorization: Option<HeaderValue>,
+        dial: Dial,
+    ) -> anyhow::Result<Self> {
+        let connector = Connector { tls: TlsConnector::from(tls(ca_pem)?), dial };
+        let client = Client::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { client, url, authorization })
     }
 
     /// Sends a request; an answer that is a problem becomes an error with its exit code.
@@ -154,17 +169,21 @@ fn authorization(arguments: &GatewayArguments) -> anyhow::Result<Option<HeaderVa
         }
         (None, None) => return Ok(None),
     };
+    bearer(&token).map(Some)
+}
+
+fn bearer(token: &str) -> anyhow::Result<HeaderValue> {
     let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
         Ended::new(Exit::Usage, "the token holds characters that no header may hold")
     })?;
     value.set_sensitive(true);
-    Ok(Some(value))
+    Ok(value)
 }
 
-fn tls(ca: &Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
-    let certificates = CertificateDer::pem_file_iter(ca)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .with_context(|| format!("the certificate authority {} cannot be read", ca.display()))?;
+fn tls(ca_pem: &[u8]) -> anyhow::Result<Arc<rustls::ClientConfig>> {
+    let certificates = CertificateDer::pem_slice_iter(ca_pem)
+        .collect::<Result<Vec<_>, _>>()
+        .context("the certificate authority is no PEM file")?;
     let mut roots = rustls::RootCertStore::empty();
     roots.add_parsable_certificates(certificates);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -176,7 +195,10 @@ fn tls(ca: &Path) -> anyhow::Result<Arc<rustls::ClientConfig>> {
 }
 
 #[derive(Clone)]
-struct Connector(TlsConnector);
+struct Connector {
+    tls: TlsConnector,
+    dial: Dial,
+}
 
 impl tower::Service<Uri> for Connector {
     type Response = TokioIo<Secured>;
@@ -188,11 +210,10 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let tls = self.0.clone();
+        let Self { tls, dial } = self.clone();
         Box::pin(async move {
             let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let stream = TcpStream::connect((host.as_str(), uri.port_u16().unwrap_or(443))).await?;
-            stream.set_nodelay(true)?;
+            let stream = dial(host.clone(), uri.port_u16().unwrap_or(443)).await?;
             let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
             Ok(TokioIo::new(Secured(tls.connect(name, stream).await?)))
         })
@@ -200,7 +221,7 @@ impl tower::Service<Uri> for Connector {
 }
 
 /// A TLS stream that hyper's pool takes.
-struct Secured(TlsStream<TcpStream>);
+struct Secured(TlsStream<BoxStream>);
 
 impl Connection for Secured {
     fn connected(&self) -> Connected {

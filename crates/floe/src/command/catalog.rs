@@ -62,8 +62,17 @@ pub(crate) async fn rm(arguments: RmArguments) -> anyhow::Result<()> {
 pub(crate) async fn undelete(arguments: UndeleteArguments) -> anyhow::Result<()> {
     let name = FullName::parse(&arguments.blob, &arguments.gateway.namespace)?;
     let gateway = Gateway::new(&arguments.gateway)?;
+    bring_back(&gateway, &name, arguments.gateway.json).await
+}
+
+/// Brings back a released blob, and says what it is.
+pub(crate) async fn bring_back(
+    gateway: &Gateway,
+    name: &FullName,
+    json: bool,
+) -> anyhow::Result<()> {
     let answer = gateway.json(Method::POST, &format!("{}/undelete", name.path())).await?;
-    if arguments.gateway.json {
+    if json {
         return report::json(&answer);
     }
     report::line(&format!("{name} is back: {}", report::text(&answer, "blobID")))

@@ -17,23 +17,33 @@ use crate::web::{Gateway, empty};
 pub(crate) async fn run(arguments: GetArguments) -> anyhow::Result<()> {
     let name = FullName::parse(&arguments.blob, &arguments.gateway.namespace)?;
     let gateway = Gateway::new(&arguments.gateway)?;
+    fetch(&gateway, &name, arguments.range.as_deref(), &arguments.file).await
+}
+
+/// Writes a blob, or a range of it, to a file; `-` is standard output.
+pub(crate) async fn fetch(
+    gateway: &Gateway,
+    name: &FullName,
+    range: Option<&str>,
+    file: &str,
+) -> anyhow::Result<()> {
     let mut headers = Vec::new();
-    if let Some(range) = &arguments.range {
+    if let Some(range) = range {
         headers.push((header::RANGE, format!("bytes={range}")));
     }
     let answer = gateway.send(Method::GET, &name.path(), &headers, empty()).await?;
     let length = answer.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()).and_then(|text| text.parse().ok());
-    let onto_screen = arguments.file == "-" && std::io::stdout().is_terminal();
+    let onto_screen = file == "-" && std::io::stdout().is_terminal();
     let bar = if onto_screen {
         indicatif::ProgressBar::hidden()
     } else {
         progress::bytes(&format!("get {name}"), length)
     };
-    let outcome = if arguments.file == "-" {
+    let outcome = if file == "-" {
         copy(answer.into_body(), tokio::io::stdout(), &bar).await
     } else {
-        save(answer.into_body(), &arguments.file, &bar).await
+        save(answer.into_body(), file, &bar).await
     };
     bar.finish_and_clear();
     outcome.with_context(|| format!("{name} was not read to its end"))

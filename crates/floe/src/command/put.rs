@@ -1,6 +1,6 @@
 //! `floe put`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::TryStreamExt as _;
 use http::{Method, header};
@@ -18,10 +18,21 @@ use crate::{progress, report};
 pub(crate) async fn run(arguments: PutArguments) -> anyhow::Result<()> {
     let (name, file) = target(&arguments.words, &arguments.gateway.namespace)?;
     let gateway = Gateway::new(&arguments.gateway)?;
-    let content = Content::open(&file).await?;
+    let json = arguments.gateway.json;
+    store(&gateway, &name, (&file, arguments.content_type), json).await
+}
+
+/// Stores a file under a name, and says what came of it.
+pub(crate) async fn store(
+    gateway: &Gateway,
+    name: &FullName,
+    (file, content_type): (&Path, String),
+    json: bool,
+) -> anyhow::Result<()> {
+    let content = Content::open(file).await?;
     let length = content.length;
     let bar = progress::bytes(&format!("put {name}"), length);
-    let mut headers = vec![(header::CONTENT_TYPE, arguments.content_type)];
+    let mut headers = vec![(header::CONTENT_TYPE, content_type)];
     if let Some(length) = length {
         headers.push((header::CONTENT_LENGTH, length.to_string()));
     }
@@ -31,7 +42,7 @@ pub(crate) async fn run(arguments: PutArguments) -> anyhow::Result<()> {
     let answer = answer?;
     let created = answer.status() == http::StatusCode::CREATED;
     let stored = read_json(answer).await?;
-    if arguments.gateway.json {
+    if json {
         return report::json(&stored);
     }
     let id = report::text(&stored, "blobID");

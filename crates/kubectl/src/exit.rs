@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 /// How a command ends when it does not end well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
+pub enum Exit {
     /// It failed.
     Failed = 1,
     /// It was asked the wrong way.
@@ -24,15 +24,15 @@ impl From<Exit> for ExitCode {
 
 /// An error that knows its exit code.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// The code.
-    pub(crate) exit: Exit,
+    pub exit: Exit,
     message: String,
 }
 
 impl Ended {
     /// An error with a code.
-    pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self { exit, message: message.into() }
     }
 }
@@ -45,7 +45,15 @@ impl fmt::Display for Ended {
 
 impl std::error::Error for Ended {}
 
-/// The code of an error: its own, or plain failure.
-pub(crate) fn code(error: &anyhow::Error) -> Exit {
-    error.downcast_ref::<Ended>().map_or(Exit::Failed, |ended| ended.exit)
+/// The code of an error: its own, that of the API server's refusal, or plain failure.
+pub fn code(error: &anyhow::Error) -> Exit {
+    let refusal = error.chain().find_map(|cause| match cause.downcast_ref::<kube::Error>() {
+        Some(kube::Error::Api(status)) => Some(status.code),
+        _ => None,
+    });
+    match (error.downcast_ref::<Ended>(), refusal) {
+        (Some(ended), _) => ended.exit,
+        (None, Some(401 | 403 | 404)) => Exit::NotFound,
+        _ => Exit::Failed,
+    }
 }
