@@ -12,7 +12,7 @@ mod machines;
 mod network;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -47,6 +47,7 @@ struct Shared {
     env: Env,
     names: Arc<Names>,
     machines: Machines,
+    forgotten: Mutex<BTreeSet<String>>,
     dir: PathBuf,
 }
 
@@ -74,6 +75,7 @@ impl Kubelet {
             env: real_env(THREADS).unwrap(),
             names: Arc::new(names),
             machines,
+            forgotten: Mutex::default(),
             dir: dir.to_owned(),
         });
         let pods = Arc::default();
@@ -93,6 +95,21 @@ impl Kubelet {
         drop(self.pods.lock().unwrap().remove(&uid));
         self.shared.names.leave(namespace, pod);
         pods.delete(pod, &DeleteParams::default().grace_period(0)).await.unwrap();
+    }
+
+    /// Ends what runs in a namespace, and runs nothing there any more.
+    pub fn forget(&self, namespace: &str) {
+        self.shared.forgotten.lock().unwrap().insert(namespace.to_owned());
+        self.pods.lock().unwrap().retain(|uid, task| {
+            let pod = task.newest.borrow();
+            let stays = pod.namespace().as_deref() != Some(namespace);
+            if !stays {
+                self.shared.names.leave(namespace, &pod.name_any());
+                self.shared.machines.leave(uid);
+            }
+            drop(pod);
+            stays
+        });
     }
 
     /// A disk breaks: what is behind a claim is gone, with the process that used it.
@@ -144,6 +161,9 @@ async fn look_after(shared: Arc<Shared>, pods: Arc<Mutex<BTreeMap<String, PodTas
     loop {
         match events.try_next().await {
             Ok(Some(Event::Apply(pod) | Event::InitApply(pod))) => {
+                if shared.forgotten.lock().unwrap().contains(&pod.namespace().unwrap()) {
+                    continue;
+                }
                 let mut pods = pods.lock().unwrap();
                 let uid = pod.uid().unwrap();
                 match pods.get(&uid) {
