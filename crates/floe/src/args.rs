@@ -68,6 +68,10 @@ pub(crate) enum Command {
     Gateway(ServerArguments),
     /// Rebuild what a node lacks since it got a new volume or more shards
     Repair(RepairArguments),
+    /// Bring a file to the gateway, with the operator's ticket in place of a token
+    Import(ImportArguments),
+    /// Look after the Committees and Blobs of a Kubernetes cluster
+    Operator(OperatorArguments),
 }
 
 /// Where the gateway is, and who asks.
@@ -390,6 +394,50 @@ pub(crate) struct RepairArguments {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `floe import`.
+#[derive(Debug, Args)]
+pub(crate) struct ImportArguments {
+    /// The gateway's address, such as `https://main-gateway.floe.svc`
+    #[arg(long, value_name = "URL")]
+    pub(crate) url: String,
+    /// File with the gateway's certificate authority
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: PathBuf,
+    /// File with the ticket
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ticket_file: PathBuf,
+    /// `NAMESPACE/NAME`, as the ticket says
+    pub(crate) blob: String,
+    /// The content
+    pub(crate) file: PathBuf,
+}
+
+/// `floe operator`.
+#[derive(Debug, Args)]
+pub(crate) struct OperatorArguments {
+    /// The image of the pods it makes, unless a Committee names another
+    #[arg(long)]
+    pub(crate) image: String,
+    /// Its own namespace, where its Lease is
+    #[arg(long, env = "POD_NAMESPACE")]
+    pub(crate) namespace: String,
+    /// Its pod's name: it stands in the Lease and in Events
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub(crate) identity: String,
+    /// A namespace whose objects it looks after; may be given several times [default: all]
+    #[arg(long, value_name = "NAMESPACE")]
+    pub(crate) watch_namespace: Vec<String>,
+    /// The Lease by which one replica leads
+    #[arg(long, value_name = "NAME", default_value = "floe-operator")]
+    pub(crate) lease_name: String,
+    /// Where probes and Prometheus connect
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:9090")]
+    pub(crate) metrics_listen: SocketAddr,
+    /// When to end.
+    #[command(flatten)]
+    pub(crate) end: EndArguments,
 }
 
 /// When a server ends, besides SIGTERM and Ctrl-C.

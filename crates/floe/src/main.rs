@@ -79,12 +79,16 @@ async fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Sidecar(arguments) => command::server::sidecar(arguments).await,
         Command::Gateway(arguments) => command::server::gateway(arguments).await,
         Command::Repair(arguments) => command::repair::run(arguments).await,
+        Command::Import(arguments) => command::import::run(arguments).await,
+        Command::Operator(arguments) => command::operator::run(arguments).await,
     }
 }
 
 const fn default_log(command: &Command) -> &'static str {
     match command {
-        Command::Sidecar(_) | Command::Gateway(_) | Command::Repair(_) => "info",
+        Command::Sidecar(_) | Command::Gateway(_) | Command::Repair(_) | Command::Operator(_) => {
+            "info"
+        }
         // Its nodes start one after the other, and first find each other missing.
         Command::Standalone(_) => "warn,floe_sidecar::worker=error",
         _ => "warn",
