@@ -94,13 +94,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     };
     match &options.verb {
         Verb::Up { nodes, disks } => up(name, *nodes, *disks),
-        Verb::Down => match Site::find(name)? {
-            Some(site) => removal::remove(&site),
-            None => {
+        Verb::Down => {
+            let Some(site) = Site::find(name)? else {
                 println!("no cluster `{name}`");
-                Ok(())
-            }
-        },
+                return Ok(());
+            };
+            removal::remove(&site)
+        }
         Verb::Load { image } => load(&Site::of(name)?, image),
         Verb::StopNode { node } => {
             let site = Site::of(name)?;
@@ -164,6 +164,10 @@ fn draw_up(
         programs,
     };
     network::check_unused(&site)?;
+    // Of one that went away without its last files.
+    if site.dir().exists() {
+        fs::remove_dir_all(site.dir()).context("remove what a former cluster left")?;
+    }
     site.record()?;
     Ok(site)
 }

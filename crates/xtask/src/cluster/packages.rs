@@ -24,11 +24,14 @@ const PLUGIN_FOLDERS: [&str; 2] = ["/usr/lib/cni", "/opt/cni/bin"];
 
 /// Installs what is missing where that is possible, else says what is.
 pub(super) fn provide() -> anyhow::Result<()> {
+    let missing = missing();
+    let wanted = missing.join(", ");
     ensure!(
         geteuid().is_root(),
-        "a cluster's nodes are network namespaces with mounts and cgroups: run this as root"
+        "a cluster's nodes are network namespaces with mounts and cgroups: run this as root; \
+         packages still to install: {}",
+        if wanted.is_empty() { "none" } else { &wanted }
     );
-    let missing = missing();
     if missing.is_empty() {
         return Ok(());
     }
