@@ -2,7 +2,9 @@
 //! for what is made once, deletion of exactly the object that was read.
 //!
 //! What was applied leaves a short hash in [`labels::APPLIED`]. As long as the live object shows the same
-//! hash nothing is written; the look costs its metadata only.
+//! hash, and no other writer took a field, nothing is written; the look costs its metadata only.
+
+mod ownership;
 
 use floe_crd::labels;
 use kube::api::{
@@ -14,6 +16,8 @@ use kube::{Client, Resource, ResourceExt as _};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
+
+use ownership::owns_all;
 
 /// What an apply did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,7 +105,10 @@ where
         Some(live) if !same_committee(wanted, live) => {
             return Err(ApplyError::Foreign { object: place.object });
         }
-        Some(live) if live.annotations().get(labels::APPLIED) == Some(&hash) => {
+        Some(live)
+            if live.annotations().get(labels::APPLIED) == Some(&hash)
+                && owns_all(&patch, live.metadata.managed_fields.as_ref(), manager) =>
+        {
             return Ok(Applied::Unchanged);
         }
         Some(_) => Applied::Changed,
