@@ -20,6 +20,7 @@
 //! | `leave` | how a Committee comes and goes |
 
 mod actor;
+mod capacity;
 mod carry_out;
 #[cfg(test)]
 mod fixture;
@@ -66,14 +67,13 @@ pub async fn reconcile(committee: Arc<Committee>, context: Arc<Context>) -> Resu
     let slot = context.actors.slot(&committee.uid().unwrap_or_default());
     let mut slot = slot.lock().await;
     let mut work = Work::new(&context, &committee);
-    let attempt = if committee.spec.paused.contains(&Pause::Reconcile) {
-        work.look().await
-    } else {
-        work.go_on(&mut slot).await
-    };
+    let is_paused = committee.spec.paused.contains(&Pause::Reconcile);
+    let attempt = if is_paused { Ok(()) } else { work.go_on(&mut slot).await };
     work.report(attempt.as_ref().err()).await?;
     match attempt {
-        Ok(()) if work.is_at_rest() => Ok(Action::requeue(context.config.pace.at_rest)),
+        Ok(()) if is_paused || work.is_at_rest() => {
+            Ok(Action::requeue(context.config.pace.at_rest))
+        }
         Ok(()) | Err(Error::Waiting { .. }) => Ok(Action::requeue(context.config.pace.moving)),
         Err(error) => Err(error),
     }

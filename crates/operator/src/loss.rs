@@ -8,6 +8,8 @@
 //! | there | Ready, or not known | cannot start, or fails again and again | silence counts |
 //! | there | Ready, or not known | else | silence does not count |
 
+use std::time::Duration;
+
 use floe_crd::labels;
 use floe_steward::Word;
 use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
@@ -76,6 +78,17 @@ pub(crate) fn word(sight: &Sight<'_>) -> Option<Word> {
     }
 }
 
+/// Whether a volume that no epoch record names, so that nobody misses what it holds, is passed over
+/// for the next one: its claim or its host is gone for good, or its host is away for longer than
+/// `grace`.
+pub(crate) fn is_abandoned(sight: &Sight<'_>, away_for: Duration, grace: Duration) -> bool {
+    let is_away = matches!(sight.host, Host::Gone | Host::NotReady);
+    match word(sight) {
+        Some(Word::Gone(_) | Word::HostGone(_)) => true,
+        _ => is_away && away_for >= grace,
+    }
+}
+
 fn claim_loss(claim: &PersistentVolumeClaim) -> Option<String> {
     let name = claim.name_any();
     if claim.metadata.deletion_timestamp.is_some() {
@@ -128,7 +141,7 @@ mod tests {
         from_value(claim).unwrap()
     }
 
-    fn pod(status: serde_json::Value) -> Pod {
+    fn pod(status: &serde_json::Value) -> Pod {
         from_value(json!({ "status": status })).unwrap()
     }
 
@@ -136,19 +149,19 @@ mod tests {
     fn what_kubernetes_says_of_a_volume() {
         let bound = claim("Bound", false);
         let (lost, deleted) = (claim("Lost", false), claim("Bound", true));
-        let runs = pod(json!({"containerStatuses": [
+        let runs = pod(&json!({"containerStatuses": [
             {"name": "floe", "image": "", "imageID": "", "ready": true, "restartCount": 0,
              "state": {"running": {}}}]}));
-        let crashes = pod(json!({"containerStatuses": [
+        let crashes = pod(&json!({"containerStatuses": [
             {"name": "floe", "image": "", "imageID": "", "ready": false, "restartCount": 3,
              "state": {"waiting": {"reason": "CrashLoopBackOff"}}}]}));
-        let no_image = pod(json!({"containerStatuses": [
+        let no_image = pod(&json!({"containerStatuses": [
             {"name": "floe", "image": "", "imageID": "", "ready": false, "restartCount": 0,
              "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}));
-        let unmounted = pod(json!({"conditions": [
+        let unmounted = pod(&json!({"conditions": [
             {"type": "PodScheduled", "status": "True"},
             {"type": "PodReadyToStartContainers", "status": "False"}]}));
-        let pending = pod(json!({"conditions": [{"type": "PodScheduled", "status": "False"}]}));
+        let pending = pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False"}]}));
         let table = [
             ("healthy", Some(&bound), Some(&runs), Host::Ready, "up"),
             ("no pod on a good host: drained", Some(&bound), None, Host::Ready, "up"),
@@ -176,6 +189,26 @@ mod tests {
         let given_up =
             Sight { claim: None, pod: Some(&runs), host: Host::Ready, is_given_up: true };
         assert!(matches!(word(&given_up), Some(Word::Gone(_))));
+    }
+
+    #[test]
+    fn a_volume_that_nobody_misses_is_passed_over() {
+        let (bound, lost) = (claim("Bound", false), claim("Lost", false));
+        let grace = Duration::from_secs(10);
+        let table = [
+            (&bound, Host::Ready, 1000, false),
+            (&bound, Host::Unknown, 1000, false),
+            (&bound, Host::NotReady, 9, false),
+            (&bound, Host::NotReady, 10, true),
+            (&bound, Host::Gone, 10, true),
+            (&bound, Host::OutOfService, 0, true),
+            (&lost, Host::Ready, 0, true),
+        ];
+        for (claim, host, seconds, expected) in table {
+            let sight = Sight { claim: Some(claim), pod: None, host, is_given_up: false };
+            let found = is_abandoned(&sight, Duration::from_secs(seconds), grace);
+            assert_eq!(found, expected, "{host:?} for {seconds} s");
+        }
     }
 
     #[test]

@@ -92,6 +92,61 @@ async fn a_lost_disk_is_replaced_and_filled_by_one_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_operator_that_dies_again_and_again_ends_where_another_does() {
+    let mut site = Site::open("committee_operator_dies").await;
+    site.make_committee(json!({}));
+    site.until_whole(90).await;
+    site.make_blobs(4).await;
+    site.until_whole(30).await;
+    site.kubelet.lose_disk("floe", "data-main-2-0-0").await;
+    let is_retired = async |site: &Site| {
+        let all = claims(site).await;
+        all.iter().any(|(_, is_retired)| *is_retired)
+    };
+    site.until("the volume is given up", 60, async || {
+        if is_retired(&site).await { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+    let turns = ["the next volume has a claim", "the next volume is in a record", "there is a Job"];
+    for (at, turn) in turns.into_iter().enumerate() {
+        site.kill_operator().await;
+        site.start_operator();
+        site.until(turn, 60, async || {
+            let come = match at {
+                0 => claims(&site).await.iter().any(|(name, _)| name == "data-main-2-1-0"),
+                1 => site.records().await.len() > 1,
+                _ => {
+                    let jobs = Api::<Job>::namespaced(site.client.clone(), "floe");
+                    !jobs.list(&ListParams::default()).await.unwrap().items.is_empty()
+                }
+            };
+            if come { Ok(()) } else { Err(String::new()) }
+        })
+        .await;
+    }
+    site.kill_operator().await;
+    site.start_operator();
+    site.until("the next volume is whole", 90, async || {
+        let status = site.node("main-2").await.status.unwrap();
+        let whole = status.slivers.is_some_and(|it| it.held_percent == 100 && it.owed > 0);
+        let filled = !condition::is_true(&status.conditions, condition::REPAIR_IN_PROGRESS);
+        if whole && filled && status.incarnation == Some(1) {
+            Ok(())
+        } else {
+            Err(shown(&status.conditions))
+        }
+    })
+    .await;
+    site.until_whole(30).await;
+    assert_eq!(site.records().await, [0, 1, 2]);
+    let retired: Vec<_> = claims(&site).await.into_iter().filter(|(_, retired)| *retired).collect();
+    assert_eq!(retired, names(&[("data-main-2-0-0", true)]));
+    let jobs = Api::<Job>::namespaced(site.client.clone(), "floe");
+    assert_eq!(jobs.list(&ListParams::default()).await.unwrap().items.len(), 1);
+    site.kill_operator().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_committee_that_is_made_again_finds_its_volumes() {
     let site = Site::open("committee_adopted").await;
     site.make_committee(json!({}));
@@ -100,8 +155,7 @@ async fn a_committee_that_is_made_again_finds_its_volumes() {
     let secrets = Api::<Secret>::namespaced(site.client.clone(), "floe");
     let trust = secrets.get("main-trust").await.unwrap();
     let before = claims(&site).await;
-    let status = site.committee().await.status.unwrap();
-    let certified = status.blobs.unwrap().certified;
+    site.until_certified(2).await;
 
     let committees = Api::<floe_crd::Committee>::namespaced(site.client.clone(), "floe");
     let old = site.committee().await.uid();
@@ -123,8 +177,7 @@ async fn a_committee_that_is_made_again_finds_its_volumes() {
     assert_eq!(site.records().await, [0], "there is no other beginning");
     let again = secrets.get("main-trust").await.unwrap();
     assert_eq!((trust.uid(), trust.data), (again.uid(), again.data));
-    let status = site.committee().await.status.unwrap();
-    assert_eq!(status.blobs.unwrap().certified, certified);
+    site.until_certified(2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +189,7 @@ async fn what_is_missing_is_told_and_then_it_goes_on() {
         let status = site.committee().await.status.unwrap_or_default();
         let waiting = condition::get(&status.conditions, condition::PROGRESSING);
         let waits = waiting.is_some_and(|it| {
-            it.status == "True" && it.observed_generation == Some(1) && it.reason == "PodsPending"
+            it.status == "True" && it.observed_generation == Some(1) && it.reason == "Unschedulable"
         });
         if waits { Ok(()) } else { Err(shown(&status.conditions)) }
     })

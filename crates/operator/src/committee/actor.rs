@@ -58,6 +58,8 @@ pub(super) struct Actor {
     logged: Option<EpochRecord>,
     /// Volumes that this process gave up.
     pub(super) given_up: BTreeSet<VolumeName>,
+    /// Hosts of volumes that no record names yet, away since then.
+    pub(super) away: BTreeMap<VolumeName, Duration>,
     /// What was applied last.
     pub(super) applied: Applications,
 }
@@ -93,6 +95,7 @@ impl Actor {
             pass: None,
             logged,
             given_up: BTreeSet::new(),
+            away: BTreeMap::new(),
             applied: Applications::default(),
         })
     }

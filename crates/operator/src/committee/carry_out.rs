@@ -155,14 +155,11 @@ pub(super) async fn disruption_budget(
     if applied.is_recent(BUDGET, &print, AGAIN, now) {
         return Ok(());
     }
-    match min_available {
-        Some(min_available) => {
-            put(context, &budget::disruption_budget(scope, min_available)).await?;
-        }
-        None => {
-            let (name, namespace) = (names::disruption_budget(&scope.name), &scope.namespace);
-            delete_named::<PodDisruptionBudget>(&context.client, namespace, &name).await?;
-        }
+    if let Some(min_available) = min_available {
+        put(context, &budget::disruption_budget(scope, min_available)).await?;
+    } else {
+        let (name, namespace) = (names::disruption_budget(&scope.name), &scope.namespace);
+        delete_named::<PodDisruptionBudget>(&context.client, namespace, &name).await?;
     }
     applied.note(BUDGET, print, now);
     Ok(())

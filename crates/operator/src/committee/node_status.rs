@@ -239,10 +239,12 @@ fn owned(shards: &[ShardIndex]) -> OwnedShards {
             _ => runs.push((shard.0, shard.0)),
         }
     }
-    let texts = runs.iter().map(|(first, last)| match first == last {
-        true => first.to_string(),
-        false => format!("{first}-{last}"),
-    });
+    let texts =
+        runs.iter().map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        );
     OwnedShards {
         owned: texts.collect::<Vec<_>>().join(","),
         count: u16::try_from(shards.len()).unwrap_or(u16::MAX),

@@ -29,7 +29,7 @@ const PAGE: u32 = 500;
 pub(super) struct Observed {
     /// Its StorageNodes.
     pub(super) nodes: Vec<StorageNode>,
-    /// StatefulSets of volumes, retired ones included.
+    /// `StatefulSets` of volumes, retired ones included.
     pub(super) sets: BTreeMap<VolumeName, StatefulSet>,
     /// Pods of volumes.
     pub(super) pods: BTreeMap<VolumeName, Pod>,
@@ -43,7 +43,7 @@ pub(super) struct Observed {
     pub(super) gateway: Option<Deployment>,
     /// The Kubernetes nodes that are named by pods or by `hosts`; none where there is none.
     pub(super) hosts: BTreeMap<String, Option<Node>>,
-    /// Names of all StorageClasses and whether each is the default one; read only while a claim has
+    /// Names of all storage classes and whether each is the default one; read only while a claim has
     /// no volume.
     pub(super) classes: Option<BTreeMap<String, bool>>,
 }

@@ -121,7 +121,8 @@ mod tests {
         let running = [job(&name, None)];
         let (done, failed) = ([job(&name, Some("Complete"))], [job(&name, Some("Failed"))]);
         let other = [job("main-0-1-repair-01234567", Some("Complete"))];
-        let table: [(&str, Option<&NodeReport>, &[Job], bool, Repair); 10] = [
+        type Case<'a> = (&'a str, Option<&'a NodeReport>, &'a [Job], bool, Repair);
+        let table: [Case<'_>; 10] = [
             ("it does not answer", None, &[], false, Repair::Nothing),
             ("it owes nothing", Some(&whole), &[], false, Repair::Nothing),
             ("it owes", Some(&owing), &[], false, Repair::Start),

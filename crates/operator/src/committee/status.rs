@@ -7,14 +7,15 @@ use floe_crd::condition::{
     REPAIR_BLOCKED, REPAIR_IN_PROGRESS, STALLED,
 };
 use floe_crd::{
-    BlobCounts, Capacity, CommitteeRepair, CommitteeSpec, CommitteeStatus, CommitteeSummary, names,
+    BlobCounts, CommitteeRepair, CommitteeSpec, CommitteeStatus, CommitteeSummary, names,
 };
-use floe_model::{EpochRecord, Geometry, NodeName};
+use floe_model::{EpochRecord, NodeName};
 use floe_plan::succession::Blocker;
 use floe_steward::{Outcome, Standing};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 
+use super::capacity::{capacity, certified, used};
 use super::node_status::{Said, minutes_left, ready, sorted, steady};
 use super::repair::Repair;
 use super::survival::{Holding, heavy_zones, margin, survives, to_write};
@@ -122,11 +123,19 @@ fn is_ready(facts: &Facts<'_>, holdings: &[Holding]) -> Said {
     (Some(true), "Serving", String::new())
 }
 
-fn progressing(facts: &Facts<'_>) -> Said {
+/// What is under way.
+pub(super) fn progressing(facts: &Facts<'_>) -> Said {
     if let Some(error) = facts.error {
         return match error {
             Error::Refused { .. } => no("Stalled"),
-            Error::Waiting { reason, message } => (Some(true), reason, message.clone()),
+            Error::Waiting { reason, message } => {
+                // What keeps a pod from running says more than that it is waited for.
+                let trouble = facts.views.iter().find_map(|view| view.trouble.as_ref());
+                trouble.map_or_else(
+                    || (Some(true), *reason, message.clone()),
+                    |it| (Some(true), it.reason, it.message.clone()),
+                )
+            }
             error => (Some(true), "Retrying", error.text()),
         };
     }
@@ -149,7 +158,8 @@ fn progressing(facts: &Facts<'_>) -> Said {
     }
 }
 
-fn stalled(facts: &Facts<'_>) -> Said {
+/// What a human must mend.
+pub(super) fn stalled(facts: &Facts<'_>) -> Said {
     if let Some(Error::Refused { reason, message }) = facts.error {
         return (Some(true), reason, message.clone());
     }
@@ -180,7 +190,8 @@ fn stalled(facts: &Facts<'_>) -> Said {
     trouble.map_or_else(|| no("Fine"), |it| (Some(true), it.reason, it.message.clone()))
 }
 
-fn paused(spec: &CommitteeSpec) -> Said {
+/// What the spec holds back.
+pub(super) fn paused(spec: &CommitteeSpec) -> Said {
     if spec.paused.is_empty() {
         return no("Fine");
     }
@@ -297,50 +308,6 @@ fn summary(repair: &CommitteeRepair, now: Timestamp) -> String {
         (Some(Time(time)), _) => minutes_left(&Time(*time), now),
         (None, 0) => "-".to_owned(),
         (None, _) => "active".to_owned(),
-    }
-}
-
-/// Of a node that counts them, the most: whoever is behind knows of fewer. While none does, as before.
-fn certified(views: &[View<'_>], old: &CommitteeStatus) -> u64 {
-    let counted = views.iter().filter_map(|view| view.report).map(|report| report.owed_blobs).max();
-    counted.unwrap_or_else(|| old.blobs.map_or(0, |blobs| blobs.certified))
-}
-
-fn capacity(views: &[View<'_>], geometry: Geometry) -> Capacity {
-    let reports = || views.iter().filter_map(|view| view.report);
-    let raw_bytes = reports().map(|report| report.capacity.total_bytes).sum();
-    let held_bytes = reports().map(|report| report.held_bytes).sum();
-    Capacity {
-        raw_bytes,
-        usable_bytes: of_blobs(raw_bytes, geometry),
-        used_bytes: of_blobs(held_bytes, geometry),
-    }
-}
-
-/// Bytes of blobs that so many bytes of slivers are.
-fn of_blobs(sliver_bytes: u64, geometry: Geometry) -> u64 {
-    let source = (geometry.rows() * geometry.columns()) as u128;
-    let coded = usize::from(geometry.shards()) * (geometry.rows() + geometry.columns());
-    u64::try_from(u128::from(sliver_bytes) * source / coded as u128).unwrap_or(u64::MAX)
-}
-
-fn used(capacity: Capacity) -> String {
-    format!("{}/{}", short_bytes(capacity.used_bytes), short_bytes(capacity.usable_bytes))
-}
-
-/// Such as `412Gi` or `1.8Ti`.
-fn short_bytes(bytes: u64) -> String {
-    let mut unit = "";
-    let mut tenths = u128::from(bytes) * 10;
-    for next in ["Ki", "Mi", "Gi", "Ti", "Pi"] {
-        if tenths < 10_240 {
-            break;
-        }
-        (tenths, unit) = (tenths / 1024, next);
-    }
-    match tenths {
-        tenths if tenths >= 100 || tenths % 10 == 0 => format!("{}{unit}", tenths / 10),
-        tenths => format!("{}.{}{unit}", tenths / 10, tenths % 10),
     }
 }
 

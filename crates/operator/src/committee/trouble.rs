@@ -24,7 +24,7 @@ pub(super) struct Trouble {
     pub(super) is_stalled: bool,
 }
 
-/// What keeps a volume's pod from running, if anything does. `classes` are the StorageClasses there
+/// What keeps a volume's pod from running, if anything does. `classes` are the storage classes there
 /// are, and whether each is the default; `None` if nobody looked.
 pub(super) fn trouble(
     claim: Option<&PersistentVolumeClaim>,
@@ -131,13 +131,13 @@ mod tests {
         Timestamp::from_second(created.as_second() + second).unwrap()
     }
 
-    fn pod(status: Value) -> Pod {
+    fn pod(status: &Value) -> Pod {
         let meta = json!({"name": "main-0-0-0", "creationTimestamp": CREATED});
         from_value(json!({"metadata": meta, "status": status})).unwrap()
     }
 
     fn waiting(reason: &str, message: &str) -> Pod {
-        pod(json!({"containerStatuses": [{
+        pod(&json!({"containerStatuses": [{
             "name": "floe", "image": "floe:x", "imageID": "", "ready": false, "restartCount": 1,
             "state": {"waiting": {"reason": reason, "message": message}},
             "lastState": {"terminated": {"exitCode": 1, "message": "first\nthe disk is gone\n\n"}},
@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_keeps_a_pod_from_running() {
-        let unscheduled = pod(json!({"conditions": [{"type": "PodScheduled", "status": "False",
+        let unscheduled = pod(&json!({"conditions": [{"type": "PodScheduled", "status": "False",
             "reason": "Unschedulable", "message": "0/3 nodes are available"}]}));
         let table = [
             (unscheduled.clone(), 1, "Unschedulable", "no host: 0/3 nodes are available", false),

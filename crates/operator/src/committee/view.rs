@@ -1,10 +1,12 @@
 //! One StorageNode as everything that was observed shows it.
 
+use std::collections::BTreeMap;
+
 use floe_api::report::{NodeReport, ServingState};
 use floe_crd::StorageNode;
 use floe_model::{EpochRecord, Incarnation, Member, NodeName, ShardIndex};
 use floe_steward::{Deficit, Pass, Standing};
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
+use k8s_openapi::api::core::v1::{Node, PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
 
 use super::observed::Observed;
@@ -13,7 +15,7 @@ use super::plan::Plan;
 use super::repair::{Repair, repair};
 use super::trouble::{Trouble, trouble};
 use crate::disruption::{self, DrainBlocked, Limits, drain_blocked};
-use crate::loss;
+use crate::loss::{self, Host, Sight};
 
 /// One StorageNode as everything that was observed shows it.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub(super) struct View<'a> {
     pub(super) object: Option<&'a StorageNode>,
     /// Where its pod runs.
     pub(super) place: Option<Place>,
+    /// How that host is.
+    pub(super) host: Host,
     /// Its pod.
     pub(super) pod: Option<&'a Pod>,
     /// Its claim.
@@ -88,8 +92,8 @@ impl<'a> Scene<'a> {
         let volume = (node.clone(), incarnation);
         let (pod, claim) = (self.observed.pods.get(&volume), self.observed.claims.get(&volume));
         let place = self.terms.seen(self.observed, node, incarnation);
-        let host = place.as_ref().and_then(|place| self.observed.hosts.get(&place.host));
-        let spec = host.and_then(Option::as_ref).and_then(|host| host.spec.as_ref());
+        let kubernetes_node = place.as_ref().and_then(|it| self.observed.hosts.get(&it.host));
+        let spec = kubernetes_node.and_then(Option::as_ref).and_then(|it| it.spec.as_ref());
         let member = self.record().and_then(|record| record.member(node));
         let standing = member.and_then(|member| {
             self.pass?.standings.get(&(member.node.clone(), member.incarnation))
@@ -102,10 +106,12 @@ impl<'a> Scene<'a> {
         let repair = deficit.map_or(Repair::Nothing, |deficit| {
             repair(deficit, report, jobs, self.is_repair_paused)
         });
+        let recorded = member.filter(|member| member.incarnation == incarnation);
         View {
             node: node.clone(),
             incarnation,
             object: storage_node(self.observed, node),
+            host: host_of(place.as_ref(), recorded, &self.observed.hosts),
             place,
             pod,
             claim,
@@ -162,16 +168,24 @@ impl View<'_> {
         })
     }
 
-    /// What Kubernetes says of its volume.
-    pub(super) fn word(&self, observed: &Observed) -> Option<floe_steward::Word> {
-        let recorded = self.member.filter(|_| self.is_current()).map(|member| &member.host);
-        let host = self.place.as_ref().map(|place| &place.host).or(recorded);
-        let host = host.filter(|host| !host.is_empty());
-        let host = host.and_then(|host| observed.hosts.get(host));
-        let host = host.map_or(loss::Host::Unknown, |node| loss::host(node.as_ref()));
+    /// What there is to be seen of its volume.
+    pub(super) fn sight(&self) -> Sight<'_> {
         let volume_id = self.member.map(|member| member.volume.to_string());
         let is_given_up =
             self.object.is_some_and(|object| loss::is_given_up(object, volume_id.as_deref()));
-        loss::word(&loss::Sight { claim: self.claim, pod: self.pod, host, is_given_up })
+        let is_given_up = is_given_up && self.is_current();
+        Sight { claim: self.claim, pod: self.pod, host: self.host, is_given_up }
     }
+}
+
+/// How the host of a volume is: the one of its pod, or where the record has the volume.
+fn host_of(
+    place: Option<&Place>,
+    recorded: Option<&Member>,
+    hosts: &BTreeMap<String, Option<Node>>,
+) -> Host {
+    let recorded = recorded.map(|member| &member.host);
+    let host = place.map(|place| &place.host).or(recorded);
+    let host = host.and_then(|host| hosts.get(host));
+    host.map_or(Host::Unknown, |node| loss::host(node.as_ref()))
 }

@@ -1,12 +1,14 @@
 //! One reconcile: its steps, and what they found.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod ending;
 
-use floe_api::Target;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
 use floe_crd::{Committee, DisruptionBudget, Pause, names};
 use floe_plan::succession::{VolumeName, Wanted};
-use floe_steward::{Outcome, Pass, Trust, Word};
-use k8s_openapi::api::core::v1::PersistentVolumeClaim;
+use floe_steward::{Pass, Trust, Word};
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod};
 use k8s_openapi::jiff::Timestamp;
 use kube::{Resource as _, ResourceExt as _};
 
@@ -15,18 +17,17 @@ use super::carry_out::{self, Children};
 use super::observed::{Observed, observe};
 use super::places::Terms;
 use super::plan::{Marks, Plan, check, plan};
-use super::put_away::{give_up, put_away};
 use super::repair::{Repair, identity};
 use super::settings::{Settings, settings};
-use super::status::{Facts, committee_status};
 use super::view::{Scene, View};
-use super::{growth, node_status, report, rollout};
+use super::{growth, put_away, report, rollout};
 use crate::apply::{Dependents, create_once, delete};
 use crate::children;
 use crate::disruption::{Budget, Limits, budget};
 use crate::error::{Error, Result};
+use crate::loss::{self, Host};
 use crate::record_log::RevisionLog;
-use crate::{CommitteeKey, Context, Link, trust_store};
+use crate::{Context, trust_store};
 
 /// One reconcile of a Committee.
 pub(super) struct Work<'a> {
@@ -40,6 +41,7 @@ pub(super) struct Work<'a> {
     weight: u32,
     pass: Option<Pass>,
     budget: Option<Budget>,
+    has_decided: bool,
     at_rest: bool,
 }
 
@@ -58,6 +60,7 @@ impl<'a> Work<'a> {
             weight: 1,
             pass: None,
             budget: None,
+            has_decided: false,
             at_rest: false,
         }
     }
@@ -65,14 +68,6 @@ impl<'a> Work<'a> {
     /// Whether nothing is under way.
     pub(super) const fn is_at_rest(&self) -> bool {
         self.at_rest
-    }
-
-    /// Only looks: the spec says that everything stays as it is.
-    pub(super) async fn look(&mut self) -> Result<()> {
-        self.observed = observe(&self.context.client, self.committee, BTreeSet::new()).await?;
-        let marks = Marks::of(&self.observed, None, BTreeSet::new());
-        self.plan = plan(&self.name, self.committee.spec.replicas, &marks)?;
-        Ok(())
     }
 
     /// Everything, once.
@@ -84,18 +79,21 @@ impl<'a> Work<'a> {
         self.pass.clone_from(&actor.pass);
         self.decide(actor)?;
         self.make_nodes().await?;
-        put_away(&self.context.client, &self.observed, &self.plan).await?;
+        put_away::put_away(&self.context.client, &self.observed, &self.plan).await?;
         let scope =
             carry_out::scope(self.context, self.committee, &self.committee.spec, &actor.trust);
         let volumes = carry_out::volumes(&self.committee.spec, &self.plan, &self.observed);
         self.make_children(actor, &scope, &volumes).await?;
-        self.steward(actor, &settings).await?;
+        self.give_up_newcomers(actor, settings.loss_grace).await?;
+        let stewarded = self.steward(actor, &settings).await;
+        // What is stuck is made anew from a mended template, even before the committee has begun.
+        self.roll_out(stewarded.is_ok()).await?;
+        stewarded?;
         let found = (&self.plan, &self.observed);
         growth::grow(self.context, &self.committee.spec, found, &mut actor.applied).await?;
         self.keep_budget(actor, &scope).await?;
         self.give_up_lost(actor).await?;
         self.start_repair(&scope, &volumes).await?;
-        self.roll_out().await?;
         self.publish(actor);
         Ok(())
     }
@@ -158,7 +156,9 @@ impl<'a> Work<'a> {
         let mut marks = Marks::of(&self.observed, actor.committed().map(volumes), known);
         marks.retired.extend(actor.given_up.iter().cloned());
         self.plan = plan(&self.name, self.committee.spec.replicas, &marks)?;
-        check(&self.plan, &marks)
+        check(&self.plan, &marks)?;
+        self.has_decided = true;
+        Ok(())
     }
 
     async fn make_nodes(&mut self) -> Result<()> {
@@ -219,7 +219,7 @@ impl<'a> Work<'a> {
 
     fn words(&self) -> BTreeMap<VolumeName, Word> {
         let words = self.scene().views().into_iter().filter_map(|view| {
-            Some(((view.node.clone(), view.incarnation), view.word(&self.observed)?))
+            Some(((view.node.clone(), view.incarnation), loss::word(&view.sight())?))
         });
         words.collect()
     }
@@ -268,11 +268,33 @@ impl<'a> Work<'a> {
         let lost = self.pass.as_ref().map(Pass::to_replace).unwrap_or_default();
         let current = |(node, it): &&VolumeName| self.plan.current.get(node) == Some(it);
         for volume in lost.iter().filter(current).filter(|_| !self.is_repair_paused()) {
-            let (node, incarnation) = volume;
-            tracing::warn!(%node, %incarnation, "a volume is given up");
-            if !give_up(&self.context.client, &self.observed, volume).await? {
-                actor.given_up.insert(volume.clone());
+            self.give_up(actor, volume).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks volumes that are gone before any record named them.
+    async fn give_up_newcomers(&self, actor: &mut Actor, grace: Duration) -> Result<()> {
+        let now = self.context.env.clock.monotonic();
+        let before = std::mem::take(&mut actor.away);
+        for view in self.scene().views().iter().filter(|view| !view.is_current()) {
+            let volume = (view.node.clone(), view.incarnation);
+            let sight = view.sight();
+            let since = before.get(&volume).copied().unwrap_or(now);
+            if loss::is_abandoned(&sight, now.saturating_sub(since), grace) {
+                self.give_up(actor, &volume).await?;
+            } else if matches!(sight.host, Host::Gone | Host::NotReady) {
+                actor.away.insert(volume, since);
             }
+        }
+        Ok(())
+    }
+
+    async fn give_up(&self, actor: &mut Actor, volume: &VolumeName) -> Result<()> {
+        let (node, incarnation) = volume;
+        tracing::warn!(%node, %incarnation, "a volume is given up");
+        if !put_away::give_up(&self.context.client, &self.observed, volume).await? {
+            actor.given_up.insert(volume.clone());
         }
         Ok(())
     }
@@ -308,78 +330,18 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    async fn roll_out(&self) -> Result<()> {
+    /// Makes a pod anew that was made from an older template; one that is stuck only, unless all
+    /// nodes were just asked how they are.
+    async fn roll_out(&self, all_were_asked: bool) -> Result<()> {
         let views = self.scene().views();
-        if let Some(pod) = rollout::restart(&views, &self.observed, self.now) {
+        let pod = rollout::restart(&views, &self.observed, self.now);
+        let is_stuck = |pod: &Pod| {
+            views.iter().any(|it| it.trouble.is_some() && it.pod.is_some_and(|it| it == pod))
+        };
+        if let Some(pod) = pod.filter(|pod| all_were_asked || is_stuck(pod)) {
             tracing::info!(pod = pod.name_any(), "a pod is made anew from its newest template");
             delete(&self.context.client, pod, Dependents::Go).await?;
         }
         Ok(())
-    }
-
-    /// Tells the blob controller.
-    fn publish(&self, actor: &Actor) {
-        let Some(pass) = &self.pass else { return };
-        let Some((_, record)) = &pass.record else { return };
-        let target = |member: &floe_model::Member| Target {
-            node: member.node.clone(),
-            incarnation: member.incarnation,
-            address: member.address.clone(),
-        };
-        let host = names::gateway_host(&self.name, &self.namespace);
-        let key = CommitteeKey { namespace: self.namespace.clone(), name: self.name.clone() };
-        self.context.links.set(
-            key,
-            Link {
-                keys: actor.keys.clone(),
-                client: actor.client.clone(),
-                record: record.clone(),
-                targets: record.members.iter().map(target).collect(),
-                gateway_address: format!("{host}:{}", names::GATEWAY_SERVICE_PORT),
-                ca_pem: actor.trust.ca_pem().to_owned(),
-                reports: pass.reports.clone(),
-            },
-        );
-    }
-
-    /// Writes what was found into the statuses, and tells what happened.
-    pub(super) async fn report(&mut self, error: Option<&Error>) -> Result<()> {
-        if self.plan.current.is_empty() && error.is_none() {
-            return Ok(());
-        }
-        let scene = self.scene();
-        let views = scene.views();
-        let facts = Facts {
-            spec: &self.committee.spec,
-            committee: (&self.name, &self.namespace),
-            views: &views,
-            record: scene.record(),
-            outcome: self.pass.as_ref().map(|pass| &pass.outcome),
-            error,
-            gateway: self.gateway(),
-            disruptions_allowed: self.budget.map(|budget| budget.disruptions_allowed),
-        };
-        for view in &views {
-            let Some(object) = view.object else { continue };
-            let old = object.status.clone().unwrap_or_default();
-            let generation = object.metadata.generation;
-            let status = node_status::node_status(view, &old, generation, self.now);
-            report::storage_node(self.context, object, &status).await?;
-        }
-        let old = self.committee.status.clone().unwrap_or_default();
-        let generation = self.committee.metadata.generation;
-        let status = committee_status(&facts, &old, generation, self.now);
-        report::committee(self.context, self.committee, &status).await?;
-        let settled = self.pass.as_ref().is_some_and(|pass| pass.outcome == Outcome::Settled);
-        let whole = views.iter().all(View::is_whole);
-        self.at_rest = settled && whole && self.gateway() != Some(false);
-        Ok(())
-    }
-
-    fn gateway(&self) -> Option<bool> {
-        let wanted = self.committee.spec.gateway.replicas > 0;
-        let status = self.observed.gateway.as_ref().and_then(|it| it.status.as_ref());
-        let available = status.and_then(|status| status.available_replicas).unwrap_or(0);
-        wanted.then_some(available > 0)
     }
 }

@@ -100,17 +100,3 @@ fn what_a_human_must_do_is_told() {
     let ready = condition::get(&status.conditions, READY).unwrap();
     assert_eq!((ready.reason.as_str(), status.epoch), ("PodsPending", None));
 }
-
-#[test]
-fn bytes_are_short() {
-    for (bytes, text) in [
-        (0, "0"),
-        (1023, "1023"),
-        (1024, "1Ki"),
-        (1_500_000, "1.4Mi"),
-        (412 << 30, "412Gi"),
-        (1843 << 30, "1.7Ti"),
-    ] {
-        assert_eq!(short_bytes(bytes), text);
-    }
-}
