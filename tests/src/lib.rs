@@ -1,6 +1,6 @@
 //! What the tests of running systems share. `sim` is the simulated environment, `sim_committee` a
 //! committee in it, `local` a committee in this process, `process` one of real processes,
-//! `kubernetes` the real thing; the families `sim_*`, `node_*` and `k8s_*` stand in `tests/`.
+//! `kubernetes` the real thing, `kubelet` what an API server alone lacks; the families `sim_*`, `node_*` and `k8s_*` stand in `tests/`.
 
 #![allow(
     clippy::disallowed_methods,

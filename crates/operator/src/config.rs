@@ -41,7 +41,7 @@ impl Default for LeaseTimes {
         Self {
             lasts: Duration::from_secs(15),
             give_up: Duration::from_secs(10),
-            every: Duration::from_secs(2),
+            every: Duration::from_secs(3),
         }
     }
 }

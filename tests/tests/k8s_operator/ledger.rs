@@ -157,7 +157,7 @@ fn counted(request: &Request<Body>) -> Option<String> {
     let path = request.uri().path();
     let behind = match path.split_once("/namespaces/") {
         Some((_, rest)) => rest.split_once('/').map_or("namespaces", |(_, behind)| behind),
-        None => path.rsplitn(3, '/').next().unwrap_or(path),
+        None => path.trim_start_matches("/apis/").split_once("/v1/").map_or(path, |(_, it)| it),
     };
     (!behind.starts_with("leases")).then(|| behind.to_owned())
 }

@@ -218,7 +218,6 @@ impl Town {
     pub(crate) async fn census(&self) -> BTreeMap<String, Vec<String>> {
         let mut census = BTreeMap::from([
             ("configmaps".to_owned(), self.names::<ConfigMap>().await),
-            ("controllerrevisions".to_owned(), self.names::<ControllerRevision>().await),
             ("deployments".to_owned(), self.names::<Deployment>().await),
             ("jobs".to_owned(), self.names::<Job>().await),
             ("networkpolicies".to_owned(), self.names::<NetworkPolicy>().await),
@@ -234,9 +233,12 @@ impl Town {
         ]);
         let committee = self.api::<Committee>().get("main").await.unwrap();
         let status = committee.status.unwrap_or_default();
-        let mut holds: Vec<String> = status.conditions.iter().map(short).collect();
-        holds.push(format!("epoch {:?}", status.epoch));
-        census.insert("committee".to_owned(), holds);
+        census.insert("committee".to_owned(), status.conditions.iter().map(short).collect());
+        // How many records tell that a volume is whole depends on how its shards become so.
+        let records = self.names::<ControllerRevision>().await;
+        let numbers = (0..=status.epoch.unwrap_or_default()).map(|number| format!("main-{number}"));
+        let is_chain = records == numbers.collect::<Vec<_>>();
+        census.insert("epoch records without a gap".to_owned(), vec![is_chain.to_string()]);
         for node in self.api::<StorageNode>().list(&ListParams::default()).await.unwrap() {
             let status = node.status.clone().unwrap_or_default();
             census.insert(node.name_any(), status.conditions.iter().map(short).collect());
