@@ -32,7 +32,6 @@ const CONTROLLERS: [&str; 8] = [
 const HOSTS: u16 = 6;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const NAMESPACE: &str = "floe";
-const METRICS_PORT: u16 = 9090;
 
 /// What a test plays with.
 pub(crate) struct Site {
@@ -68,12 +67,13 @@ impl Site {
         let config = kube::Config::from_custom_kubeconfig(config, &options).await.unwrap();
         let client = api_server.client().await;
         let kubelet = Kubelet::start(client.clone(), config, scene.dir(), HOSTS).await;
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut site = Self {
             operator: None,
             kubelet,
             kubectl,
             client,
-            metrics_listen: SocketAddr::new(IpAddr::V4(address_of(test)), METRICS_PORT),
+            metrics_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), free.port()),
             _api_server: api_server,
             _scene: scene,
         };
@@ -184,16 +184,6 @@ impl Site {
         .await;
     }
 
-    /// Until the Committee says that it keeps so many blobs.
-    pub(crate) async fn until_certified(&self, count: u64) {
-        self.until("the Committee counts its blobs", 30, async || {
-            let status = self.committee().await.status.unwrap_or_default();
-            let certified = status.blobs.unwrap_or_default().certified;
-            if certified == count { Ok(()) } else { Err(certified.to_string()) }
-        })
-        .await;
-    }
-
     /// Looks until there is something; panics with what was seen last.
     pub(crate) async fn until<T>(
         &self,
@@ -250,14 +240,6 @@ impl Site {
         };
         counts.filter_map(count).collect()
     }
-}
-
-/// A loopback address of this test and process.
-fn address_of(test: &str) -> Ipv4Addr {
-    let text = format!("{test} {}", std::process::id());
-    let hash = floe_model::hash(&[text.as_bytes()]).to_string();
-    let byte = |at: usize| u8::from_str_radix(&hash[at..at + 2], 16).unwrap();
-    Ipv4Addr::new(127, 200, byte(0), byte(2).clamp(1, 254))
 }
 
 /// Conditions in a line.
