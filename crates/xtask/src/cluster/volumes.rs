@@ -147,25 +147,3 @@ fn volume(site: &Site, node: u8, disk: &str) -> Value {
         },
     })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_volumes_are_read() {
-        for (name, expected) in [
-            ("node-1-d1", Some((1, "d1"))),
-            ("node-12-d2-3", Some((12, "d2-3"))),
-            ("node-1", None),
-            ("node-x-d1", None),
-            ("node-1-disk", None),
-            ("node-1-d1-0", None),
-            ("pvc-1-d1", None),
-        ] {
-            assert_eq!(parse(name), expected, "{name}");
-        }
-        assert_eq!(slot_of("d2-3"), Some(2));
-        assert_eq!(slot_of("d2"), Some(2));
-    }
-}
