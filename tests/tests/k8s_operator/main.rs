@@ -9,7 +9,6 @@
     reason = "test code: it stands outside the simulation, and a broken assumption fails the test"
 )]
 
-mod killed;
 mod ledger;
 mod replicas;
 mod stage;

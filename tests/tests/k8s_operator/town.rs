@@ -1,6 +1,5 @@
 //! A namespace with a Committee, and the operator that looks after it.
 
-use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -8,17 +7,10 @@ use floe_crd::{Blob, Committee, StorageNode, condition};
 use floe_operator::config::{LeaseTimes, Pace};
 use floe_operator::{Config, OperatorError};
 use floe_tests::local::until;
-use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment, StatefulSet};
-use k8s_openapi::api::batch::v1::Job;
-use k8s_openapi::api::core::v1::{
-    ConfigMap, Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount,
-};
-use k8s_openapi::api::networking::v1::NetworkPolicy;
-use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use kube::api::{DeleteParams, ListParams, PostParams};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::{DeleteParams, PostParams};
 use kube::core::NamespaceResourceScope;
-use kube::{Api, Resource, ResourceExt as _};
-use serde::de::DeserializeOwned;
+use kube::{Api, Resource};
 use serde_json::{from_value, json};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -214,65 +206,8 @@ impl Town {
         self.api::<Blob>().delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// The names of all objects of the kinds that operators make, conditions of ours with them.
-    pub(crate) async fn census(&self) -> BTreeMap<String, Vec<String>> {
-        let mut census = BTreeMap::from([
-            ("configmaps".to_owned(), self.names::<ConfigMap>().await),
-            ("deployments".to_owned(), self.names::<Deployment>().await),
-            ("jobs".to_owned(), self.names::<Job>().await),
-            ("networkpolicies".to_owned(), self.names::<NetworkPolicy>().await),
-            ("persistentvolumeclaims".to_owned(), self.names::<PersistentVolumeClaim>().await),
-            ("poddisruptionbudgets".to_owned(), self.names::<PodDisruptionBudget>().await),
-            ("pods".to_owned(), self.names::<Pod>().await),
-            ("secrets".to_owned(), self.names::<Secret>().await),
-            ("serviceaccounts".to_owned(), self.names::<ServiceAccount>().await),
-            ("services".to_owned(), self.names::<Service>().await),
-            ("statefulsets".to_owned(), self.names::<StatefulSet>().await),
-            ("storagenodes".to_owned(), self.names::<StorageNode>().await),
-            ("blobs".to_owned(), self.names::<Blob>().await),
-        ]);
-        let committee = self.api::<Committee>().get("main").await.unwrap();
-        let status = committee.status.unwrap_or_default();
-        census.insert("committee".to_owned(), status.conditions.iter().map(short).collect());
-        // How many records tell that a volume is whole depends on how its shards become so.
-        let records = self.names::<ControllerRevision>().await;
-        let numbers = (0..=status.epoch.unwrap_or_default()).map(|number| format!("main-{number}"));
-        let is_chain = records == numbers.collect::<Vec<_>>();
-        census.insert("epoch records without a gap".to_owned(), vec![is_chain.to_string()]);
-        for node in self.api::<StorageNode>().list(&ListParams::default()).await.unwrap() {
-            let status = node.status.clone().unwrap_or_default();
-            census.insert(node.name_any(), status.conditions.iter().map(short).collect());
-        }
-        census
-    }
-
-    async fn names<K>(&self) -> Vec<String>
-    where
-        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + DeserializeOwned,
-    {
-        let objects = self.api::<K>().list(&ListParams::default()).await.unwrap();
-        let mut names: Vec<String> =
-            objects.iter().map(|object| plain(&object.name_any())).collect();
-        names.sort();
-        names
-    }
-
     fn sign(&self, what: &str) -> String {
         format!("{}: {what}", self.namespace)
-    }
-}
-
-/// A name without what is drawn anew in each run: the ends of repair Jobs' and gateway pods' names.
-fn plain(name: &str) -> String {
-    if let Some((job, _)) = name.split_once("-repair-") {
-        return format!("{job}-repair-*");
-    }
-    match name.strip_prefix("main-gateway-") {
-        Some(end) if end.contains('-') => "main-gateway-*".to_owned(),
-        _ => name.to_owned(),
     }
 }
 
