@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use bytes::Bytes;
@@ -32,6 +33,9 @@ pub(crate) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 /// Bytes of an error or a listing.
 const LARGEST_JSON_BYTES: usize = 16 * 1024 * 1024;
 
+/// How long making a connection may take before it is tried another way, or given up.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(8);
+
 /// One gateway, and who talks to it.
 pub(crate) struct Gateway {
     client: Client<Connector, Body>,
@@ -52,22 +56,22 @@ impl Gateway {
         let ca = std::fs::read(&arguments.ca).with_context(|| {
             format!("the certificate authority {} cannot be read", arguments.ca.display())
         })?;
-        Self::build(url, &ca, authorization(arguments)?, tcp())
+        Self::build(url, &ca, authorization(arguments)?, (tcp(), 1))
     }
 
     /// The gateway of a committee on Kubernetes.
     pub(crate) fn by(way: Way) -> anyhow::Result<Self> {
-        let Way { url, ca_pem, token, dial } = way;
-        Self::build(url, ca_pem.as_bytes(), Some(bearer(&token)?), dial)
+        let Way { url, ca_pem, token, dial, attempts } = way;
+        Self::build(url, ca_pem.as_bytes(), Some(bearer(&token)?), (dial, attempts))
     }
 
     fn build(
         url: String,
         ca_pem: &[u8],
         authorization: Option<HeaderValue>,
-        dial: Dial,
+        (dial, attempts): (Dial, usize),
     ) -> anyhow::Result<Self> {
-        let connector = Connector { tls: TlsConnector::from(tls(ca_pem)?), dial };
+        let connector = Connector { tls: TlsConnector::from(tls(ca_pem)?), dial, attempts };
         let client = Client::builder(TokioExecutor::new()).build(connector);
         Ok(Self { client, url, authorization })
     }
@@ -198,6 +202,29 @@ fn tls(ca_pem: &[u8]) -> anyhow::Result<Arc<rustls::ClientConfig>> {
 struct Connector {
     tls: TlsConnector,
     dial: Dial,
+    attempts: usize,
+}
+
+impl Connector {
+    async fn connect(self, uri: &Uri) -> std::io::Result<TokioIo<Secured>> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let port = uri.port_u16().unwrap_or(443);
+        let name = ServerName::try_from(host.to_owned()).map_err(std::io::Error::other)?;
+        let mut left = self.attempts;
+        loop {
+            let attempt = async {
+                let stream = (self.dial)(host.to_owned(), port).await?;
+                self.tls.connect(name.clone(), stream).await
+            };
+            let attempt = tokio::time::timeout(LONGEST_ATTEMPT, attempt).await;
+            left = left.saturating_sub(1);
+            match attempt.unwrap_or_else(|elapsed| Err(elapsed.into())) {
+                Ok(stream) => return Ok(TokioIo::new(Secured(stream))),
+                Err(error) if left == 0 => return Err(error),
+                Err(error) => tracing::debug!(%error, "no connection to {host}, trying again"),
+            }
+        }
+    }
 }
 
 impl tower::Service<Uri> for Connector {
@@ -210,13 +237,8 @@ impl tower::Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let Self { tls, dial } = self.clone();
-        Box::pin(async move {
-            let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-            let stream = dial(host.clone(), uri.port_u16().unwrap_or(443)).await?;
-            let name = ServerName::try_from(host).map_err(std::io::Error::other)?;
-            Ok(TokioIo::new(Secured(tls.connect(name, stream).await?)))
-        })
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(&uri).await })
     }
 }
 

@@ -5,6 +5,7 @@ mod token;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Context as _;
 use floe_crd::labels::{self, Component};
@@ -12,6 +13,7 @@ use floe_crd::{Blob, Committee, CommitteeReference, names};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::Api;
 use kube::api::ListParams;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,6 +28,9 @@ const CA_KEY: &str = "ca.crt";
 /// Set in every pod.
 const INSIDE: &str = "KUBERNETES_SERVICE_HOST";
 
+/// A Service leads to any of its pods.
+const ATTEMPTS_AT_A_SERVICE: usize = 3;
+
 /// A byte stream both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -34,7 +39,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 /// Any [`Stream`].
 pub type BoxStream = Box<dyn Stream>;
 
-/// Opens a stream to a host and port.
+/// Opens a stream to a host and port; asked again, perhaps to another of its pods.
 pub type Dial = Arc<dyn Fn(String, u16) -> BoxFuture<'static, io::Result<BoxStream>> + Send + Sync>;
 
 /// How a gateway is talked to.
@@ -47,6 +52,8 @@ pub struct Way {
     pub token: String,
     /// Gets there, whatever the address says.
     pub dial: Dial,
+    /// How often to dial: behind the first may be a pod whose host just went away.
+    pub attempts: usize,
 }
 
 /// Finds the way to the gateway that has a Blob, or is to have it.
@@ -60,8 +67,8 @@ pub async fn way(
     let committees = Api::<Committee>::namespaced(cluster.client.clone(), home);
     let object = committees.get(committee).await.context("the Committee cannot be read")?;
     let token = token::token(cluster, arguments, &object, namespace).await?;
-    let dial = if std::env::var_os(INSIDE).is_some() {
-        tcp()
+    let (dial, attempts) = if std::env::var_os(INSIDE).is_some() {
+        (tcp(), ATTEMPTS_AT_A_SERVICE)
     } else {
         forward(cluster, &reference).await?
     };
@@ -70,6 +77,7 @@ pub async fn way(
         ca_pem: ca(cluster, &reference).await?,
         token,
         dial,
+        attempts,
     })
 }
 
@@ -117,8 +125,11 @@ pub fn tcp() -> Dial {
     })
 }
 
-/// By the API server, to a pod of the gateway that is ready.
-async fn forward(cluster: &Cluster, committee: &CommitteeReference) -> anyhow::Result<Dial> {
+/// By the API server, to the pods of the gateway that are ready, in turn; and how many they are.
+async fn forward(
+    cluster: &Cluster,
+    committee: &CommitteeReference,
+) -> anyhow::Result<(Dial, usize)> {
     let CommitteeReference { name, namespace } = committee;
     let pods = Api::<Pod>::namespaced(cluster.client.clone(), namespace);
     let labels = labels::of_component(name, Component::Gateway);
@@ -128,24 +139,33 @@ async fn forward(cluster: &Cluster, committee: &CommitteeReference) -> anyhow::R
         .collect();
     let found = pods.list(&ListParams::default().labels(&labels.join(","))).await;
     let found = found.context("the gateway's pods cannot be listed")?;
-    let pod = choice::ready_pod(&found.items).ok_or_else(|| {
+    let ready = choice::ready_pods(&found.items);
+    if ready.is_empty() {
         let message = format!("no pod of the gateway of {namespace}/{name} is ready");
-        Ended::new(Exit::NotEnoughNodes, message)
-    })?;
-    Ok(Arc::new(move |_, _| {
-        let (pods, pod) = (pods.clone(), pod.clone());
-        async move {
-            let port = names::GATEWAY_PORT;
-            let forwarder = pods.portforward(&pod, &[port]).await;
-            let mut forwarder = forwarder.map_err(|error| {
-                io::Error::other(format!("no port-forward to pod {pod}: {error}"))
-            })?;
-            // It works as long as its stream lives, whether or not it is kept itself.
-            let stream = forwarder.take_stream(port);
-            let stream =
-                stream.ok_or_else(|| io::Error::other("the port-forward has no stream"))?;
-            Ok(Box::new(stream) as BoxStream)
-        }
-        .boxed()
-    }))
+        return Err(Ended::new(Exit::NotEnoughNodes, message).into());
+    }
+    let count = ready.len();
+    let next = AtomicUsize::new(anywhere());
+    let dial = move |_: String, _: u16| {
+        let at = next.fetch_add(1, Ordering::Relaxed) % count;
+        let (pods, pod) = (pods.clone(), ready.get(at).cloned().unwrap_or_default());
+        async move { forwarded(&pods, &pod).await }.boxed()
+    };
+    Ok((Arc::new(dial), count))
+}
+
+/// So that not everybody begins with the same pod.
+fn anywhere() -> usize {
+    usize::try_from(Timestamp::now().subsec_nanosecond()).unwrap_or_default() / 1000
+}
+
+async fn forwarded(pods: &Api<Pod>, pod: &str) -> io::Result<BoxStream> {
+    let port = names::GATEWAY_PORT;
+    let forwarder = pods.portforward(pod, &[port]).await;
+    let mut forwarder = forwarder
+        .map_err(|error| io::Error::other(format!("no port-forward to pod {pod}: {error}")))?;
+    // It works as long as its stream lives, whether or not it is kept itself.
+    let stream = forwarder.take_stream(port);
+    let stream = stream.ok_or_else(|| io::Error::other("the port-forward has no stream"))?;
+    Ok(Box::new(stream))
 }

@@ -40,15 +40,15 @@ pub(super) fn default_of(committees: &[Committee]) -> Result<CommitteeReference,
     }
 }
 
-/// The first pod that is ready and stays.
-pub(super) fn ready_pod(pods: &[Pod]) -> Option<String> {
+/// The pods that are ready and stay.
+pub(super) fn ready_pods(pods: &[Pod]) -> Vec<String> {
     let is_ready = |pod: &&Pod| {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.as_ref());
         let mut conditions = conditions.into_iter().flatten();
         pod.metadata.deletion_timestamp.is_none()
             && conditions.any(|it| it.type_ == "Ready" && it.status == "True")
     };
-    pods.iter().find(is_ready).map(ResourceExt::name_any)
+    pods.iter().filter(is_ready).map(ResourceExt::name_any).collect()
 }
 
 #[cfg(test)]
@@ -113,7 +113,6 @@ mod tests {
             Pod::default(),
             pod("serving", "True", Value::Null),
         ];
-        assert_eq!(ready_pod(&pods).as_deref(), Some("serving"));
-        assert_eq!(ready_pod(&pods[..3]), None);
+        assert_eq!(ready_pods(&pods), ["serving"]);
     }
 }
