@@ -9,7 +9,7 @@ use kube::ResourceExt as _;
 use kube::runtime::controller::Action;
 
 use super::nodes::{Nodes, Survey};
-use super::plan::{self, Ending, Farewell, Keeper, Leaving};
+use super::plan::leaving::{self, Ending, Farewell, Keeper, Leaving};
 use super::{Turn, status};
 use crate::error::Result;
 use crate::events::EventType;
@@ -25,7 +25,7 @@ pub(super) async fn reconcile(turn: &Turn<'_>) -> Result<Action> {
     }
     let keeper = turn.recorded_keeper().or_else(|| turn.blob.spec.committee_ref.clone());
     let link = keeper.as_ref().and_then(|keeper| turn.link(keeper));
-    let mut facts = leaving(turn, keeper.as_ref(), link.as_deref()).await?;
+    let mut facts = known(turn, keeper.as_ref(), link.as_deref()).await?;
     let ending = match &link {
         Some(link) => say_farewell(turn, link, &mut facts).await?,
         None => settled(&facts),
@@ -49,7 +49,7 @@ pub(super) async fn reconcile(turn: &Turn<'_>) -> Result<Action> {
     }
 }
 
-async fn leaving(
+async fn known(
     turn: &Turn<'_>,
     keeper: Option<&CommitteeReference>,
     link: Option<&Link>,
@@ -80,7 +80,7 @@ async fn leaving(
 
 /// What is decided without asking nodes; else why the Blob stays for now.
 fn settled(facts: &Leaving) -> std::result::Result<Ending, String> {
-    match plan::leave(facts) {
+    match leaving::leave(facts) {
         Farewell::LetGo(ending) => Ok(ending),
         Farewell::Wait(message) => Err(message),
         Farewell::Look | Farewell::Close | Farewell::HandOn | Farewell::Release => {
@@ -95,14 +95,14 @@ async fn say_farewell(
     link: &Link,
     facts: &mut Leaving,
 ) -> Result<std::result::Result<Ending, String>> {
-    if !matches!(plan::leave(facts), Farewell::Look) {
+    if !matches!(leaving::leave(facts), Farewell::Look) {
         return Ok(settled(facts));
     }
     let subject = turn.subject().await?;
     let nodes = Nodes { env: &turn.context.env, link, subject: &subject };
     let mut survey = Survey::default();
     loop {
-        match plan::leave(facts) {
+        match leaving::leave(facts) {
             Farewell::LetGo(ending) => return Ok(Ok(ending)),
             Farewell::Wait(message) => return Ok(Err(message)),
             Farewell::Look => {
@@ -154,7 +154,7 @@ async fn tell(turn: &Turn<'_>, ending: Ending, undelete_window_millis: Option<u6
             (EventType::Warning, "Orphaned", message.to_owned())
         }
         Ending::Orphaned => {
-            let minutes = plan::LONGEST_FAREWELL.as_secs() / 60;
+            let minutes = leaving::LONGEST_FAREWELL.as_secs() / 60;
             let message = format!(
                 "the Blob goes; its release could not be stored for {minutes} minutes, so its content stays"
             );

@@ -161,7 +161,7 @@ mod tests {
         let failure = |message: &str| Import::Failed { message: message.to_owned(), ago };
         let changed =
             "error: the body has the SHA-256 x, its digest header says y (422 digest-mismatch)";
-        let table = [
+        let table = vec![
             (job(UID, &json!([]), false), None, Import::Running),
             (job(UID, &json!([]), true), None, Import::Foreign),
             (job("another", &complete, false), None, Import::Foreign),

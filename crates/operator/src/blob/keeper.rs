@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(chosen(None, &both, &[]), ok("floe/main"));
         assert_eq!(chosen(Some("floe/cold"), &both, &[]), ok("floe/cold"));
         assert_eq!(
-            chosen(None, &[cold.clone()], &[]),
+            chosen(None, std::slice::from_ref(&cold), &[]),
             not_found("no default Committee; set spec.committeeRef (there is floe/cold)")
         );
         assert_eq!(

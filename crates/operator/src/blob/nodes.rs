@@ -322,3 +322,6 @@ fn checked(
     }
     survey
 }
+
+#[cfg(test)]
+mod tests;

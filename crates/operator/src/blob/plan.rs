@@ -8,9 +8,8 @@
 //!                            inline: PUT ──▶ look again
 //!                            configMap: a Job ──▶ look again when it is done
 //! ```
-//!
-//! One that leaves: certified, or closed first and not certified after all ──▶ release ──▶ nodes
-//! worth n-f stored it ──▶ the finalizer goes.
+
+pub(crate) mod leaving;
 
 use std::time::Duration;
 
@@ -23,9 +22,7 @@ const RARELY: Duration = Duration::from_secs(30);
 /// A Blob that waits is looked at after this part of its age.
 const WAITING_PART: u32 = 10;
 /// A failed import is tried again after that.
-const IMPORT_PAUSE: Duration = Duration::from_secs(60);
-/// A Blob that cannot be released leaves after that; its content is an orphan then.
-pub(crate) const LONGEST_FAREWELL: Duration = Duration::from_secs(600);
+const IMPORT_PAUSE: Duration = Duration::from_mins(1);
 /// Bytes that a ConfigMap may have, by the API server's rules.
 pub(crate) const MOST_CONFIG_MAP_BYTES: u64 = 1 << 20;
 
@@ -387,7 +384,7 @@ fn entry(facts: &Facts, name: &str) -> Step {
     }
 }
 
-fn too_few(answered: usize, needed: usize) -> String {
+pub(super) fn too_few(answered: usize, needed: usize) -> String {
     format!("{answered} shards answer, {needed} are needed")
 }
 
@@ -397,117 +394,6 @@ fn mismatch(what: &str, found: &[u8; 32], wanted: Option<[u8; 32]>) -> String {
         "{what} has sha256:{}, spec.digest says {wanted}; create a Blob with the right digest",
         hex::encode(found)
     )
-}
-
-/// What is known of a Blob that leaves, as far as was looked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Leaving {
-    /// Its content stays, by `spec.deletionPolicy`.
-    pub(crate) retain: bool,
-    /// Its Committee.
-    pub(crate) keeper: Keeper,
-    /// Since when it is to leave.
-    pub(crate) since: Duration,
-    /// It was certified, by its status.
-    pub(crate) was_certified: bool,
-    /// What nodes say.
-    pub(crate) content: Option<Content>,
-    /// What closing found.
-    pub(crate) closed: Option<Closed>,
-    /// The certificate that closing found was handed on.
-    pub(crate) handed_on: bool,
-    /// Shards whose nodes stored the release, and n-f.
-    pub(crate) stored: Option<(usize, usize)>,
-}
-
-/// The Committee of a Blob that leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keeper {
-    /// None was ever chosen.
-    None,
-    /// It does not exist.
-    Gone,
-    /// It exists and does not run.
-    Away,
-    /// It runs.
-    Runs,
-}
-
-/// What is to be done next for a Blob that leaves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Farewell {
-    /// Ask the nodes.
-    Look,
-    /// Have nodes close the claim.
-    Close,
-    /// Give the certificate to the nodes: the closing is void.
-    HandOn,
-    /// Have nodes store the release.
-    Release,
-    /// The finalizer goes.
-    LetGo(Ending),
-    /// Nothing for now: why it does not leave yet.
-    Wait(String),
-}
-
-/// How a Blob leaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// It never had a Committee: nothing was stored.
-    Nothing,
-    /// Its content stays, as its policy says.
-    Retained,
-    /// Its content is released.
-    Released,
-    /// Its Committee does not exist.
-    CommitteeGone,
-    /// Its content stays without an object: it could not be released in time.
-    Orphaned,
-}
-
-/// What is to be done next for a Blob that leaves.
-pub(crate) fn leave(facts: &Leaving) -> Farewell {
-    if facts.retain {
-        return Farewell::LetGo(Ending::Retained);
-    }
-    match facts.keeper {
-        Keeper::None => return Farewell::LetGo(Ending::Nothing),
-        Keeper::Gone => return Farewell::LetGo(Ending::CommitteeGone),
-        Keeper::Away => return wait(facts, "its Committee does not run"),
-        Keeper::Runs => {}
-    }
-    if let Some((stored, needed)) = facts.stored {
-        return if stored >= needed {
-            Farewell::LetGo(Ending::Released)
-        } else {
-            let why = format!("{stored} shards stored its release, {needed} are needed");
-            wait(facts, &why)
-        };
-    }
-    match (&facts.content, &facts.closed) {
-        (None, _) => Farewell::Look,
-        (Some(Content::Certified { .. } | Content::Released), _) => Farewell::Release,
-        // Its status says so: nobody is to be asked whether it may yet get certified.
-        _ if facts.was_certified => Farewell::Release,
-        (Some(Content::Unknown { answered, needed }), _) => {
-            wait(facts, &too_few(*answered, *needed))
-        }
-        (Some(Content::Absent), None) => Farewell::Close,
-        (Some(Content::Absent), Some(Closed::TooFew { answered, needed })) => {
-            wait(facts, &too_few(*answered, *needed))
-        }
-        (Some(Content::Absent), Some(Closed::Yes)) => Farewell::Release,
-        (Some(Content::Absent), Some(Closed::Certified)) if facts.handed_on => Farewell::Release,
-        (Some(Content::Absent), Some(Closed::Certified)) => Farewell::HandOn,
-    }
-}
-
-fn wait(facts: &Leaving, why: &str) -> Farewell {
-    if facts.since >= LONGEST_FAREWELL {
-        return Farewell::LetGo(Ending::Orphaned);
-    }
-    let minutes = LONGEST_FAREWELL.as_secs() / 60;
-    Farewell::Wait(format!("{why}; after {minutes} minutes the Blob goes and its content stays"))
 }
 
 #[cfg(test)]

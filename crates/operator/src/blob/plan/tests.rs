@@ -58,7 +58,7 @@ fn content_decides_before_anything_else() {
     ];
     for origin in [upload(), inline(), config_map()] {
         for (content, digest, handed_on, expected) in table.clone() {
-            let facts = Facts { content, digest, handed_on, ..origin.clone() };
+            let facts = Facts { digest, content, handed_on, ..origin.clone() };
             assert_eq!(step(&facts), expected, "{facts:?}");
         }
     }
@@ -87,7 +87,7 @@ fn a_young_upload_is_looked_at_more_often_than_an_old_one() {
     let table = [
         (Duration::ZERO, SOON),
         (Duration::from_secs(30), Duration::from_secs(3)),
-        (Duration::from_secs(3600), LATER),
+        (Duration::from_hours(1), LATER),
         (DAY.saturating_sub(Duration::from_secs(2)), Duration::from_secs(2)),
         (DAY.saturating_sub(Duration::from_millis(1)), SOON),
     ];
@@ -160,60 +160,4 @@ fn messages_name_what_is_wrong_and_what_to_do() {
             digests.0, digests.1
         )
     );
-}
-
-fn leaving() -> Leaving {
-    Leaving {
-        retain: false,
-        keeper: Keeper::Runs,
-        since: SOON,
-        was_certified: false,
-        content: None,
-        closed: None,
-        handed_on: false,
-        stored: None,
-    }
-}
-
-fn farewell(facts: &Leaving) -> String {
-    match leave(facts) {
-        Farewell::LetGo(ending) => format!("{ending:?}"),
-        Farewell::Wait(_) => "wait".to_owned(),
-        other => format!("{other:?}"),
-    }
-}
-
-#[test]
-fn a_blob_leaves_when_its_release_is_stored_and_not_on_the_absence_of_anything() {
-    let certified = Content::Certified { sha256: GOOD, by_enough: false };
-    let unknown = Content::Unknown { answered: 2, needed: 3 };
-    let content = |content| Leaving { content: Some(content), ..leaving() };
-    let closed = |closed| Leaving { closed: Some(closed), ..content(Content::Absent) };
-    let few = Closed::TooFew { answered: 2, needed: 3 };
-    let table = [
-        (Leaving { retain: true, ..leaving() }, "Retained"),
-        (Leaving { keeper: Keeper::None, ..leaving() }, "Nothing"),
-        (Leaving { keeper: Keeper::Gone, ..leaving() }, "CommitteeGone"),
-        (Leaving { keeper: Keeper::Away, ..leaving() }, "wait"),
-        (leaving(), "Look"),
-        (content(certified), "Release"),
-        (content(Content::Released), "Release"),
-        (content(unknown.clone()), "wait"),
-        (Leaving { was_certified: true, ..content(unknown) }, "Release"),
-        (Leaving { was_certified: true, ..content(Content::Absent) }, "Release"),
-        (content(Content::Absent), "Close"),
-        (closed(few), "wait"),
-        (closed(Closed::Yes), "Release"),
-        (closed(Closed::Certified), "HandOn"),
-        (Leaving { handed_on: true, ..closed(Closed::Certified) }, "Release"),
-        (Leaving { stored: Some((2, 3)), ..closed(Closed::Yes) }, "wait"),
-        (Leaving { stored: Some((3, 3)), ..closed(Closed::Yes) }, "Released"),
-    ];
-    for (facts, expected) in table {
-        assert_eq!(farewell(&facts), expected, "{facts:?}");
-        // After ten minutes nothing is waited for; what can be done is done.
-        let late = Leaving { since: LONGEST_FAREWELL, ..facts };
-        let expected = if expected == "wait" { "Orphaned" } else { expected };
-        assert_eq!(farewell(&late), expected, "{late:?}");
-    }
 }
