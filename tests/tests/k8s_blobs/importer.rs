@@ -33,7 +33,9 @@ pub(crate) fn attend(shop: &mut Shop, hold: tokio::sync::watch::Receiver<bool>) 
     };
     Importer(tokio::spawn(async move {
         loop {
-            for pod in pods.list(&ListParams::default()).await.unwrap().items {
+            // At the end of the test the API server may go first.
+            let found = pods.list(&ListParams::default()).await.map(|found| found.items);
+            for pod in found.unwrap_or_default() {
                 let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
                 if phase == Some("Pending") {
                     world.run(&pod).await;
