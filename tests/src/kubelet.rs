@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use floe_env::{Env, real_env};
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{PersistentVolume, PersistentVolumeClaim, Pod};
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Config, ResourceExt as _};
@@ -125,7 +125,7 @@ impl Kubelet {
         let status = Patch::Merge(json!({ "status": { "phase": "Lost" } }));
         claims.patch_status(claim, &PatchParams::default(), &status).await.unwrap();
         let pods = Api::<Pod>::namespaced(client, namespace);
-        let users = pods.list(&Default::default()).await.unwrap().items.into_iter();
+        let users = pods.list(&ListParams::default()).await.unwrap().items.into_iter();
         for pod in users.filter(|pod| claims::names(pod).iter().any(|name| name == claim)) {
             self.kill_pod(namespace, &pod.name_any()).await;
         }
@@ -166,13 +166,12 @@ async fn look_after(shared: Arc<Shared>, pods: Arc<Mutex<BTreeMap<String, PodTas
                 }
                 let mut pods = pods.lock().unwrap();
                 let uid = pod.uid().unwrap();
-                match pods.get(&uid) {
-                    Some(task) => drop(task.newest.send_replace(pod)),
-                    None => {
-                        let (newest, changes) = watch::channel(pod);
-                        let task = tokio::spawn(life::live(Arc::clone(&shared), changes));
-                        pods.insert(uid, PodTask { newest, task });
-                    }
+                if let Some(task) = pods.get(&uid) {
+                    drop(task.newest.send_replace(pod));
+                } else {
+                    let (newest, changes) = watch::channel(pod);
+                    let task = tokio::spawn(life::live(Arc::clone(&shared), changes));
+                    pods.insert(uid, PodTask { newest, task });
                 }
             }
             Ok(Some(Event::Delete(pod))) => {

@@ -1,7 +1,11 @@
 //! Every child object against a real API server: its schema and defaults, pod security `restricted`,
 //! and what is written when something changed and when nothing did.
 
-#![allow(clippy::unwrap_used, reason = "test code: a broken assumption fails the test")]
+#![allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: a broken assumption fails the test"
+)]
 
 use std::fmt::Debug;
 

@@ -123,7 +123,7 @@ impl Stage {
     /// The gateway listens before it has found its committee.
     fn is_ready(&self) {
         let http = self.account("probe", &[]);
-        wait_for("the gateway to find its committee", Duration::from_secs(60), || {
+        wait_for("the gateway to find its committee", Duration::from_mins(1), || {
             let reply = http.request("GET", "/v1/status").try_send();
             let reply = reply.map_err(|error| error.to_string())?;
             if reply.status == 200 { Ok(()) } else { Err(format!("{reply:?}")) }
@@ -403,6 +403,13 @@ fn a_put_fills_the_object_that_waits_for_it_and_no_other() {
     http.delete(&path("greeting")).expect(202);
     assert!(!stage.has_blob("greeting"));
     http.delete(&path("greeting")).expect_problem(404, "not-found");
+}
+
+#[test]
+fn a_deletion_that_broke_off_is_completed() {
+    let stage = Stage::set("k8s-gateway-broken-off");
+    let http = stage.editor();
+    let upload = json!({"upload": {}});
 
     // A write that never ended: its claim is closed, its object goes.
     http.delete(&format!("{}?unfinished=true", path("missing"))).expect_problem(404, "not-found");

@@ -218,6 +218,7 @@ fn key<K: Watched>(object: &K) -> String {
 }
 
 /// The Committee that a child is made for.
+#[expect(clippy::needless_pass_by_value, reason = "the mapper of a watch is given its objects")]
 fn owner<K: Watched>(child: PartialObjectMeta<K>) -> Option<ObjectRef<Committee>> {
     let name = child.labels().get(labels::COMMITTEE)?;
     Some(ObjectRef::new(name).within(&child.namespace()?))

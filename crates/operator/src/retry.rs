@@ -60,7 +60,7 @@ mod tests {
         moving: Duration::from_secs(1),
         at_rest: Duration::from_secs(5),
         first_retry: Duration::from_millis(500),
-        last_retry: Duration::from_secs(60),
+        last_retry: Duration::from_mins(1),
     };
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
             }
         }
         let failures = Failures::default();
-        let mut next = |object| failures.count(object, PACE, false, &Zero).as_millis();
+        let next = |object| failures.count(object, PACE, false, &Zero).as_millis();
         assert_eq!([next("a"), next("a"), next("b"), next("a")], [250, 500, 250, 1000]);
         failures.forget("a");
         assert_eq!(failures.count("a", PACE, false, &Zero).as_millis(), 250);

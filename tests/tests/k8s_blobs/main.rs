@@ -1,8 +1,13 @@
 //! Blobs on a real API server: brought, certified, refused, released, by the operator's reconcile, a
 //! real committee and its gateway in this process.
 
-#![allow(clippy::unwrap_used, reason = "test code: a broken assumption fails the test")]
-#![expect(clippy::disallowed_methods, reason = "a test runs on the real machine")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::large_futures,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it runs on the real machine, and a broken assumption fails the test"
+)]
 
 mod importer;
 mod scene;

@@ -133,6 +133,7 @@ impl Shop {
     }
 
     /// Makes the Blob `shop/NAME` with this spec.
+    #[expect(clippy::needless_pass_by_value, reason = "a spec is written where it is applied")]
     pub(crate) fn apply(&self, name: &str, spec: serde_json::Value) {
         let blob = serde_json::json!({
             "apiVersion": "floe.dev/v1alpha1",
@@ -299,5 +300,7 @@ async fn gateway(
 
 async fn kube_config(kubeconfig: &Path) -> kube::Config {
     let read = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
-    kube::Config::from_custom_kubeconfig(read, &Default::default()).await.unwrap()
+    kube::Config::from_custom_kubeconfig(read, &kube::config::KubeConfigOptions::default())
+        .await
+        .unwrap()
 }

@@ -1,7 +1,12 @@
 //! The Committee controller's line from installation to repair, on a real API server with kubelets in
 //! this process.
 
-#![allow(clippy::unwrap_used, reason = "test code: a broken assumption fails the test")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "test code: it runs on the real machine, and a broken assumption fails the test"
+)]
 
 mod site;
 
@@ -35,7 +40,7 @@ fn names(of: &[(&str, bool)]) -> Vec<(String, bool)> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_disk_is_replaced_and_filled_by_one_job() {
     let mut site = Site::open("committee_lost_disk").await;
-    site.make_committee(json!({}));
+    site.make_committee(&json!({}));
     site.until_whole(90).await;
     assert_eq!(site.records().await, [0]);
     let zones = site.node("main-0").await.status.unwrap();

@@ -13,7 +13,7 @@ use floe_tests::process::Scene;
 use k8s_openapi::api::apps::v1::ControllerRevision;
 use k8s_openapi::api::core::v1::Event;
 use kube::api::ListParams;
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -114,7 +114,7 @@ impl Site {
     }
 
     /// Makes Committee `floe/main` of four nodes, one gateway.
-    pub(crate) fn make_committee(&self, changes: serde_json::Value) {
+    pub(crate) fn make_committee(&self, changes: &serde_json::Value) {
         let mut spec = json!({
             "replicas": 4,
             "storage": {"size": "1Gi"},
@@ -156,7 +156,7 @@ impl Site {
                 status.is_some_and(|it| condition::is_true(&it.conditions, condition::READY))
             };
             let left: Vec<String> =
-                all.iter().filter(|blob| !ready(blob)).map(|it| it.name_any()).collect();
+                all.iter().filter(|blob| !ready(blob)).map(ResourceExt::name_any).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         })
         .await;

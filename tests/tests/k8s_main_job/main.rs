@@ -31,7 +31,7 @@ const UNDELETE_WINDOW: &str = "60s";
 fn a_committee_outlives_what_befalls_it() {
     let Some(site) = Site::up("k8s_main_job") else { return };
     let mut archive = Archive::default();
-    site.timed("install to Committee Ready", || install(&site));
+    Site::timed("install to Committee Ready", || install(&site));
     println!("{}", site.helm("test main -n floe --logs --timeout 3m"));
     let read = first_blobs(&site, &mut archive);
     let load = Load::start(site.application("reader"), site.application("writer"), read);
@@ -71,13 +71,13 @@ fn install(site: &Site) {
     site.helm(&format!(
         "install floe-operator {} -n floe-system --create-namespace --wait --timeout 3m \
          --set image.repository={repository} --set image.tag={tag}",
-        site.path("charts/floe-operator")
+        Site::path("charts/floe-operator")
     ));
     site.helm(&format!(
         "install main {} -n floe --create-namespace --set replicas=4 --set storage.size=1Gi \
          --set resources.requests.cpu=50m --set resources.requests.memory=128Mi \
          --set spec.deletion.undeleteWindow={UNDELETE_WINDOW} --set test.image={repository}:{tag}",
-        site.path("charts/floe-committee")
+        Site::path("charts/floe-committee")
     ));
     site.kubectl(&["-n", "floe", "wait", "fc/main", "--for=condition=Ready", "--timeout=3m"]);
     println!("{}", site.kubectl(&["get", "fc,fn", "-A"]));
@@ -86,8 +86,8 @@ fn install(site: &Site) {
 /// The samples, one large file and one that the load reads. Gives the latter.
 fn first_blobs(site: &Site, archive: &mut Archive) -> Vec<u8> {
     site.kubectl(&["create", "namespace", "shop"]);
-    site.kubectl(&["-n", "shop", "apply", "-f", &site.path("deploy/samples/access.yaml")]);
-    site.kubectl(&["-n", "shop", "apply", "-f", &site.path("deploy/samples/blobs.yaml")]);
+    site.kubectl(&["-n", "shop", "apply", "-f", &Site::path("deploy/samples/access.yaml")]);
+    site.kubectl(&["-n", "shop", "apply", "-f", &Site::path("deploy/samples/blobs.yaml")]);
     let application = site.application("checker");
     archive.put(&application, "toolchain", 1, 64 << 20);
     let read = content(2, 300_000);
@@ -124,9 +124,9 @@ fn deleted_pod(site: &Site) {
 /// The next epoch record, a new volume, one Job; Events tell the story.
 fn lost_disk(site: &Site) {
     let incarnation = site.incarnation("main-1");
-    site.timed("disk lost to whole", || {
+    Site::timed("disk lost to whole", || {
         site.lose_disk("main-1");
-        site.timed("disk lost to the next incarnation", || {
+        Site::timed("disk lost to the next incarnation", || {
             site.wait("main-1 has its next volume", SOON, || {
                 let now = site.incarnation("main-1");
                 (now > incarnation).then_some(()).ok_or(format!("incarnation {now}"))
@@ -158,7 +158,7 @@ fn stopped_host(site: &Site, archive: &mut Archive) {
 fn upgrade(site: &Site) {
     site.helm(&format!(
         "upgrade main {} -n floe --reuse-values --set spec.repair.lossGrace={LOSS_GRACE}",
-        site.path("charts/floe-committee")
+        Site::path("charts/floe-committee")
     ));
     site.wait("the Committee's status follows its spec", SOON, || {
         let generations = site.kubectl(&[
@@ -188,7 +188,7 @@ fn lost_host(site: &Site) {
             "get",
             "pods",
             "-l",
-            "floe.dev/storage-node=main-3",
+            "app.kubernetes.io/component=storage-node,floe.dev/storage-node=main-3",
             "-o",
             "name",
         ]);

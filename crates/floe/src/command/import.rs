@@ -20,7 +20,7 @@ const LARGEST_CONTENT_BYTES: u64 = (1 << 20) + 1;
 /// Bytes of a ticket or a CA.
 const LARGEST_START_FILE_BYTES: u64 = 64 * 1024;
 /// How long one PUT may take.
-const WITHIN: Duration = Duration::from_secs(60);
+const WITHIN: Duration = Duration::from_mins(1);
 /// How often it is tried before the Job's next pod does.
 const MOST_TRIES: u32 = 8;
 /// The pause behind the first failure; doubled by each that follows.

@@ -106,6 +106,8 @@ mod tests {
             .unwrap()
     }
 
+    type Case<'a> = (&'a str, Option<&'a NodeReport>, &'a [Job], bool, Repair);
+
     #[test]
     fn one_job_for_each_deficit() {
         let report = |owed, held| {
@@ -121,7 +123,6 @@ mod tests {
         let running = [job(&name, None)];
         let (done, failed) = ([job(&name, Some("Complete"))], [job(&name, Some("Failed"))]);
         let other = [job("main-0-1-repair-01234567", Some("Complete"))];
-        type Case<'a> = (&'a str, Option<&'a NodeReport>, &'a [Job], bool, Repair);
         let table: [Case<'_>; 10] = [
             ("it does not answer", None, &[], false, Repair::Nothing),
             ("it owes nothing", Some(&whole), &[], false, Repair::Nothing),
