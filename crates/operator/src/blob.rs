@@ -3,15 +3,15 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`bringing`] | a Blob whose content comes, step after step |
-//! | [`keeper`] | which Committee keeps a Blob |
-//! | [`plan`] | what is to be done next |
-//! | [`nodes`] | what the committee's nodes say, and are told |
-//! | [`source`] | what the spec says of the content |
-//! | [`ticket`] | tickets, and what the operator itself PUTs with one |
-//! | [`import`] | the Job that imports |
-//! | [`status`] | what is said of a Blob |
-//! | [`farewell`] | a Blob that leaves |
+//! | `bringing` | a Blob whose content comes, step after step |
+//! | `keeper` | which Committee keeps a Blob |
+//! | `plan` | what is to be done next |
+//! | `nodes` | what the committee's nodes say, and are told |
+//! | `source` | what the spec says of the content |
+//! | `ticket` | tickets, and what the operator itself PUTs with one |
+//! | `import` | the Job that imports |
+//! | `status` | what is said of a Blob |
+//! | `farewell` | a Blob that leaves |
 
 mod bringing;
 mod farewell;

@@ -224,7 +224,7 @@ fn drains(site: &Site) {
     assert!(refused.contains("disruption budget"), "{refused}");
     site.wait("DrainBlocked says why", SOON, || {
         let message = site.condition("main-2", "DrainBlocked");
-        if message.contains("writes need") { Ok(()) } else { Err(message) }
+        if message.contains("clears when back: main-1") { Ok(()) } else { Err(message) }
     });
     println!("DrainBlocked: {}", site.condition("main-2", "DrainBlocked"));
     site.kubectl(&["uncordon", &first]);
