@@ -3,15 +3,19 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use serde_json::{Value, json};
 
+use super::processes::wait_for;
 use super::site::Site;
 
 /// The class of all volumes, and the default one.
 const CLASS: &str = "local";
 const ANNOTATION: &str = "storageclass.kubernetes.io/is-default-class";
+/// How long a disk may take to be emptied under whoever still runs on it.
+const EMPTY_WITHIN: Duration = Duration::from_secs(20);
 /// What every volume claims to hold; nobody measures.
 const CAPACITY: &str = "10Gi";
 
@@ -103,20 +107,18 @@ fn slot_of(disk: &str) -> Option<u8> {
     (generation > 0).then(|| slot.parse().ok()).flatten()
 }
 
-/// Empties a directory and leaves it, as the mark of a lost disk.
+/// Empties a directory and leaves it, as the mark of a lost disk. Who still runs on it may make and
+/// remove files meanwhile, until it finds its disk gone.
 fn remove_content(dir: &Path) -> anyhow::Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let path = entry?.path();
-        let is_dir = path.is_dir() && !path.is_symlink();
-        let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
-        match removed {
-            // Who still runs on it may make and remove files all the while.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => bail!("remove {}: {error}", path.display()),
-            Ok(()) => {}
+    wait_for(&format!("{} empty", dir.display()), EMPTY_WITHIN, || {
+        for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
+            let path = entry?.path();
+            let is_dir = path.is_dir() && !path.is_symlink();
+            let removed = if is_dir { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.with_context(|| format!("remove {}", path.display()))?;
         }
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 fn class() -> Value {
