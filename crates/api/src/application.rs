@@ -91,9 +91,9 @@ mod tests {
     use http_body_util::Full;
 
     use super::*;
-    use crate::fixture::{Answer, Ca, Running, env, loopback, peer};
     use crate::role::Role;
     use crate::server::{Limits, Security};
+    use crate::tests::fixture::{Answer, Ca, Running, env, loopback, peer};
     use crate::tls::Credentials;
 
     const LONG: Duration = Duration::from_secs(20);

@@ -21,14 +21,14 @@ mod application;
 pub mod body;
 pub mod client;
 pub mod error;
-#[cfg(test)]
-mod fixture;
 pub mod messages;
 mod pieces;
 pub mod report;
 pub mod role;
 pub mod route;
 pub mod server;
+#[cfg(test)]
+mod tests;
 mod time;
 pub mod tls;
 pub mod transport;

@@ -117,7 +117,7 @@ mod tests {
     use floe_api::ApiError;
 
     use super::*;
-    use crate::fixture::record_of;
+    use crate::tests::fixture::record_of;
 
     fn refusal(code: ErrorCode) -> Failure {
         Failure::Refused(ApiError::new(code, "no"))

@@ -70,7 +70,7 @@ impl Health {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::record_of;
+    use crate::tests::fixture::record_of;
 
     fn member() -> Member {
         record_of(4, &[1, 1, 1, 1]).members.remove(1)

@@ -21,8 +21,6 @@ mod client;
 pub mod committee;
 pub mod ending;
 pub mod failure;
-#[cfg(test)]
-mod fixture;
 mod health;
 pub mod identify;
 mod intake;
@@ -34,6 +32,8 @@ pub mod read;
 pub mod resolution;
 mod round;
 mod stock;
+#[cfg(test)]
+mod tests;
 pub mod write;
 
 pub use budget::Budget;

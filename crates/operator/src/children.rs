@@ -67,6 +67,4 @@ pub struct Volume {
 }
 
 #[cfg(test)]
-mod fixture;
-#[cfg(test)]
 mod tests;

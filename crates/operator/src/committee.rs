@@ -22,8 +22,6 @@
 mod actor;
 mod capacity;
 mod carry_out;
-#[cfg(test)]
-mod fixture;
 mod growth;
 mod leave;
 mod node_status;
@@ -87,3 +85,6 @@ async fn read(context: &Context, committee: &Committee) -> Result<Option<Committ
     let live = live.doing(|| format!("reading Committee {namespace}/{name}"))?;
     Ok(live.filter(|live| live.uid() == committee.uid()))
 }
+
+#[cfg(test)]
+mod tests;

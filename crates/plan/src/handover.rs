@@ -132,7 +132,7 @@ pub fn lets_go(given_away: &[ShardIndex], shard: ShardIndex, open: bool) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{four, member, node, replaced};
+    use crate::tests::fixture::{four, member, node, replaced};
 
     fn standing(cursors_checked: bool) -> Standing {
         Standing { cursors_checked, caught_up: false }

@@ -20,4 +20,4 @@ pub mod repair;
 pub mod succession;
 
 #[cfg(test)]
-mod fixture;
+mod tests;

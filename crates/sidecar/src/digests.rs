@@ -306,7 +306,7 @@ mod tests {
     use floe_model::{Release, Signed};
 
     use super::*;
-    use crate::fixture::{COMMITTEE, registrar};
+    use crate::tests::fixture::{COMMITTEE, registrar};
 
     fn release(claim: u16) -> NameStatement {
         let mut id = [0; 16];

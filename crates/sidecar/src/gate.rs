@@ -190,7 +190,7 @@ mod tests {
     use floe_model::VolumeId;
 
     use super::*;
-    use crate::fixture;
+    use crate::tests::fixture;
 
     fn position(volume: u8, sequence: u64) -> FeedPosition {
         FeedPosition { volume: VolumeId([volume; 16]), sequence }

@@ -30,8 +30,6 @@ mod cursors;
 mod digests;
 mod expiry;
 mod facts;
-#[cfg(test)]
-mod fixture;
 mod gate;
 mod handover;
 mod metrics;
@@ -46,6 +44,8 @@ mod rumours;
 mod running;
 mod sidecar;
 mod suspects;
+#[cfg(test)]
+mod tests;
 mod throttle;
 mod vouching;
 mod whole;

@@ -48,7 +48,7 @@ impl Rumours {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
+    use crate::tests::fixture;
 
     #[test]
     fn one_liar_closes_nothing() {

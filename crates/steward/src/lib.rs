@@ -26,4 +26,4 @@ pub use succession::{Deficit, Outcome, Pass, Steward, StewardError};
 pub use trust::{Trust, TrustError};
 
 #[cfg(test)]
-mod fixture;
+mod tests;

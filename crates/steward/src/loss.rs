@@ -145,7 +145,7 @@ pub fn glimpse(member: &Member, answer: Result<&IdentityReport, &str>) -> Glimps
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{accepting_member, report};
+    use crate::tests::fixture::{accepting_member, report};
 
     const GRACE: Duration = Duration::from_secs(10);
 

@@ -23,13 +23,13 @@
 mod commit;
 mod entry;
 mod error;
-#[cfg(test)]
-mod fixture;
 mod identity;
 mod log;
 mod slivers;
 mod state;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use entry::{BlobKey, Entry};
 pub use error::{OpenError, StoreError, TransactError};

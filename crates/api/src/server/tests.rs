@@ -11,7 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use super::*;
 use crate::body::read_capped;
 use crate::error::ApiError;
-use crate::fixture::{Answer, Running, env, loopback};
+use crate::tests::fixture::{Answer, Running, env, loopback};
 
 /// Nothing here waits this long unless something is broken.
 const HANGS: Duration = Duration::from_secs(20);
@@ -138,8 +138,8 @@ async fn connections_beyond_the_limit_are_closed_until_one_ends() {
 
 #[tokio::test]
 async fn a_handshake_that_does_not_end_ends_the_connection() {
-    let (env, ca) = (env(), crate::fixture::Ca::new());
-    let identity = ca.identity(&crate::fixture::peer(crate::role::Role::Node, "a"));
+    let (env, ca) = (env(), crate::tests::fixture::Ca::new());
+    let identity = ca.identity(&crate::tests::fixture::peer(crate::role::Role::Node, "a"));
     let security = Security::Members(Credentials::fixed(&env, &identity).unwrap());
     let limits = Limits { handshake_timeout: Duration::from_millis(50), ..Limits::default() };
     let server = Running::start(&env, loopback(), security, limits, capped).await;
@@ -149,8 +149,8 @@ async fn a_handshake_that_does_not_end_ends_the_connection() {
 
 #[tokio::test]
 async fn silent_connections_take_no_place_from_requests() {
-    let (env, ca) = (env(), crate::fixture::Ca::new());
-    let identity = ca.identity(&crate::fixture::peer(crate::role::Role::Node, "a"));
+    let (env, ca) = (env(), crate::tests::fixture::Ca::new());
+    let identity = ca.identity(&crate::tests::fixture::peer(crate::role::Role::Node, "a"));
     let security = Security::Members(Credentials::fixed(&env, &identity).unwrap());
     let handshake_timeout = Duration::from_hours(1);
     let limits =
@@ -159,7 +159,7 @@ async fn silent_connections_take_no_place_from_requests() {
     let silent = [dial(&env, &server).await, dial(&env, &server).await];
     let transport = crate::transport::Transport::new(
         &env,
-        &ca.identity(&crate::fixture::peer(crate::role::Role::Gateway, "b")),
+        &ca.identity(&crate::tests::fixture::peer(crate::role::Role::Gateway, "b")),
         crate::transport::TransportLimits::default(),
     );
     let (transport, target) = (transport.unwrap(), server.target("a"));
@@ -174,7 +174,7 @@ async fn silent_connections_take_no_place_from_requests() {
     drop(transport);
     let newcomer = crate::transport::Transport::new(
         &env,
-        &ca.identity(&crate::fixture::peer(crate::role::Role::Gateway, "c")),
+        &ca.identity(&crate::tests::fixture::peer(crate::role::Role::Gateway, "c")),
         crate::transport::TransportLimits::default(),
     );
     let newcomer = newcomer.unwrap();

@@ -13,12 +13,12 @@ use rustls::pki_types::ServerName;
 use super::*;
 use crate::client::{CallError, NodeClient};
 use crate::error::{ApiError, ErrorCode};
-use crate::fixture::{Answer, COMMITTEE, Ca, Running, env, loopback, peer};
 use crate::messages::Chain;
 use crate::role::Role;
 use crate::route::authorize;
 use crate::route::call::Call;
 use crate::server::{Limits, Security};
+use crate::tests::fixture::{Answer, COMMITTEE, Ca, Running, env, loopback, peer};
 use crate::transport::TransportLimits;
 
 /// Answers every call that it lets in with 404 and the caller's name.

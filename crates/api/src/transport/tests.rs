@@ -8,7 +8,6 @@ use http_body_util::Full;
 use super::*;
 use crate::client::{CallError, NodeClient};
 use crate::error::ErrorCode;
-use crate::fixture::{Answer, COMMITTEE, Ca, MemoryNet, Running, env, loopback, peer};
 use crate::messages::{
     Chain, EPOCH_HEADER, Encode, EpochHint, Extent, Received as Content, Sliver,
 };
@@ -16,6 +15,7 @@ use crate::report::{IdentityReport, Serving, ServingState};
 use crate::role::Role;
 use crate::route::LARGEST_BODY_BYTES;
 use crate::server::{Limits, Security};
+use crate::tests::fixture::{Answer, COMMITTEE, Ca, MemoryNet, Running, env, loopback, peer};
 use floe_model::keys::{NodePublicKey, NodeSignature};
 use floe_model::{
     Axis, BlobId, EpochNumber, ExtentIndex, PairIndex, RecordHash, UploadId, VolumeId,

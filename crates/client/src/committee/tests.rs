@@ -1,7 +1,7 @@
 use floe_model::Acceptance;
 
 use super::*;
-use crate::fixture::Cast;
+use crate::tests::fixture::Cast;
 
 fn chain(links: &[&ChainLink]) -> Chain {
     Chain { links: links.iter().map(|&link| link.clone()).collect() }
@@ -76,7 +76,7 @@ fn a_proof_is_counted_over_the_parent_not_over_the_child() {
     let [few, enough] =
         [&[0, 2][..], &[0, 2, 3]].map(|it| Cast::commit(Some(&cast.record), &child, it));
     assert_eq!(few, None);
-    let newcomer = crate::fixture::node_key(1, child.members[1].incarnation);
+    let newcomer = crate::tests::fixture::node_key(1, child.members[1].incarnation);
     let own = Acceptance::sign(
         &child,
         child.members[1].node.clone(),

@@ -143,7 +143,7 @@ mod tests {
 
     use super::*;
     use crate::failure::Failure;
-    use crate::fixture::record_of;
+    use crate::tests::fixture::record_of;
 
     #[test]
     fn content_is_gone_when_enough_nodes_say_so_and_silence_is_no_answer() {

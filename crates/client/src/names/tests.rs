@@ -3,7 +3,7 @@ use floe_model::ClaimId;
 use super::*;
 use crate::Closing;
 use crate::budget::Budget;
-use crate::fixture::{Mode, Told, release_of};
+use crate::tests::fixture::{Mode, Told, release_of};
 use crate::write::tests::{body, content, four, wish};
 
 const UID: NamespaceUid = NamespaceUid([4; 16]);

@@ -3,7 +3,7 @@ use futures::TryStreamExt as _;
 
 use super::*;
 use crate::budget::Budget;
-use crate::fixture::{Fleet, Mode, Told};
+use crate::tests::fixture::{Fleet, Mode, Told};
 use crate::write::tests::{body, content, four, wish};
 
 async fn put(client: &Client, bytes: &Bytes) -> SignedClaim {

@@ -195,7 +195,7 @@ mod tests {
 
     use super::*;
     use crate::budget::Budget;
-    use crate::fixture::{env, record_of};
+    use crate::tests::fixture::{env, record_of};
     use crate::write::tests::content;
 
     /// The frames are those that the extent's plain encoding makes, and the second extent needs no

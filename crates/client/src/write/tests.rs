@@ -8,7 +8,7 @@ use futures::stream;
 use super::*;
 use crate::blob_id;
 use crate::budget::Budget;
-use crate::fixture::{Fleet, Mode, Told, env};
+use crate::tests::fixture::{Fleet, Mode, Told, env};
 
 pub(crate) fn wish(name: &str, claim: u8) -> Wish {
     Wish {

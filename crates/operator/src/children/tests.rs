@@ -1,11 +1,13 @@
+pub(super) mod fixture;
+
 use floe_api::TlsIdentity;
 use floe_model::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::fixture::{blob, nodes, scope, volume};
 use super::leaf::Leaf;
 use super::*;
+use fixture::{blob, nodes, scope, volume};
 
 /// Every child as YAML, for people to read what changes.
 #[test]

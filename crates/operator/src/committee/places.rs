@@ -116,8 +116,8 @@ fn zone_of(node: &Node, key: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::{kubernetes_node, observed_volume};
     use super::*;
+    use crate::committee::tests::fixture::{kubernetes_node, observed_volume};
 
     #[test]
     fn a_volume_is_where_its_pod_runs_or_where_it_was() {
@@ -147,7 +147,7 @@ mod tests {
         let seen = terms.seen(&observed, &one, Incarnation(0)).unwrap();
         assert_eq!((seen.host.as_str(), seen.zone.as_str()), ("worker-1", ""));
         // What its spec says of the zone wins.
-        let mut node = super::super::fixture::storage_node("main-0");
+        let mut node = crate::committee::tests::fixture::storage_node("main-0");
         node.spec.zone = Some("west".to_owned());
         observed.nodes.push(node);
         assert_eq!(terms.seen(&observed, &one, Incarnation(0)).unwrap().zone, "west");

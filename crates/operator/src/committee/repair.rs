@@ -85,8 +85,8 @@ mod tests {
     use floe_model::{Incarnation, RecordHash, ShardIndex};
     use serde_json::{from_value, json};
 
-    use super::super::fixture::report;
     use super::*;
+    use crate::committee::tests::fixture::report;
 
     fn deficit() -> Deficit {
         Deficit {

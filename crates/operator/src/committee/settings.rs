@@ -55,8 +55,8 @@ pub(super) fn settings(spec: &CommitteeSpec) -> Result<Settings> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::committee_spec;
     use super::*;
+    use crate::committee::tests::fixture::committee_spec;
 
     #[test]
     fn what_a_spec_means() {

@@ -9,7 +9,7 @@ use floe_model::{FeedPosition, Incarnation, Member, VolumeId};
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{
+use crate::tests::fixture::{
     DAY, HOUR, NOW, certificate, claim, four, member, node, release_of, replaced,
 };
 

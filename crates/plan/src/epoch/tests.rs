@@ -14,7 +14,7 @@ use floe_model::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::fixture::{four, identity, key, member, node, replaced, signed};
+use crate::tests::fixture::{four, identity, key, member, node, replaced, signed};
 
 type Change = fn(&mut EpochRecord);
 

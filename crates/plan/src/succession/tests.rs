@@ -6,7 +6,7 @@ mod world;
 use floe_model::{EpochNumber, Incarnation, ShardIndex};
 
 use super::*;
-use crate::fixture::node;
+use crate::tests::fixture::node;
 use world::{World, shards};
 
 /// What a decision comes to: changed members with their shards, unfilled ones, blockers.

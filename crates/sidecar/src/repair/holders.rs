@@ -96,7 +96,7 @@ mod tests {
     use floe_model::Incarnation;
 
     use super::*;
-    use crate::fixture;
+    use crate::tests::fixture;
 
     #[test]
     fn former_owners_may_hold_what_is_unfilled() {

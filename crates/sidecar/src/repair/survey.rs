@@ -101,8 +101,8 @@ impl Survey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture;
     use crate::repair::holders::pairs_of;
+    use crate::tests::fixture;
 
     #[test]
     fn exactly_what_is_needed_is_asked_for() {

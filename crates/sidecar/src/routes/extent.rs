@@ -194,7 +194,7 @@ mod tests {
     use floe_redstuff::encode_extent;
 
     use super::*;
-    use crate::fixture;
+    use crate::tests::fixture;
 
     #[test]
     fn foreign_double_and_impossible_pairs_are_named() {

@@ -6,7 +6,7 @@ use floe_model::{Acceptance, EpochRecord, Lineage, RecordHash};
 
 use super::rollout::commit;
 use super::*;
-use crate::fixture::{accepted, config, identity, keys, name, node_key, report, signed};
+use crate::tests::fixture::{accepted, config, identity, keys, name, node_key, report, signed};
 
 type Seen = BTreeMap<NodeName, Observed>;
 

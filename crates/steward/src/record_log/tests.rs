@@ -4,8 +4,8 @@ use floe_env::real_env;
 use floe_model::EpochRecord;
 
 use super::*;
-use crate::fixture::{config, identity, keys, report, signed};
 use crate::genesis::{Decision, decide};
+use crate::tests::fixture::{config, identity, keys, report, signed};
 
 fn records() -> [SignedRecord; 2] {
     let names = ["a", "b", "c", "d"];

@@ -6,10 +6,10 @@ use floe_env::BoxFuture;
 use floe_model::Incarnation;
 
 use super::*;
-use crate::fixture::fake_node::FakeFleet;
-use crate::fixture::{config, name};
 use crate::genesis::genesis;
 use crate::record_log::FileRecordLog;
+use crate::tests::fixture::fake_node::FakeFleet;
+use crate::tests::fixture::{config, name};
 
 const GRACE: Duration = Duration::from_hours(1);
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];

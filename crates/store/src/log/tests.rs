@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::BlobKey;
 use crate::entry::LAST_KIND;
-use crate::fixture::{Faulty, upload};
+use crate::tests::fixture::{Faulty, upload};
 
 const VOLUME: VolumeId = VolumeId([3; 16]);
 
@@ -236,7 +236,7 @@ fn payloads_that_stay_in_the_log_are_read_from_there() {
 
 #[test]
 fn every_kind_of_entry_comes_back() {
-    use crate::fixture::{certified, claim, extent, extent_entry, released};
+    use crate::tests::fixture::{certified, claim, extent, extent_entry, released};
     use floe_model::keys::NodeSignature;
     use floe_model::{BlobId, CatalogEntry, CommitProof, FeedPosition, SealedHead};
 
@@ -266,8 +266,8 @@ fn every_kind_of_entry_comes_back() {
         Entry::Ran { millis: 8 },
         Entry::ForgottenClaim { claim: ClaimId([1; 16]) },
         Entry::ForgottenRelease {
-            namespace_uid: crate::fixture::NAMESPACE,
-            name: crate::fixture::name("a"),
+            namespace_uid: crate::tests::fixture::NAMESPACE,
+            name: crate::tests::fixture::name("a"),
             claim: ClaimId([1; 16]),
         },
     ];

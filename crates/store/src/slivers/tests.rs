@@ -7,7 +7,7 @@ use floe_model::{Geometry, VolumeId};
 use tempfile::TempDir;
 
 use super::*;
-use crate::fixture::Faulty;
+use crate::tests::fixture::Faulty;
 
 struct Place {
     dir: TempDir,

@@ -9,10 +9,10 @@ use floe_model::{
 
 use super::*;
 use crate::BlobKey;
-use crate::fixture::{
+use crate::slivers::SliverAddress;
+use crate::tests::fixture::{
     NAMESPACE, certified, claim, extent, extent_entry, geometry, name, permit, released, upload,
 };
-use crate::slivers::SliverAddress;
 
 const AT: LogSpan = LogSpan { offset_bytes: 10, bytes: 5 };
 

@@ -8,7 +8,7 @@ use floe_model::{ClaimId, CommitteeId, Incarnation, RecordHash, ShardIndex, Time
 use tempfile::TempDir;
 
 use super::*;
-use crate::fixture::{
+use crate::tests::fixture::{
     Counting, Faulty, certified, claim, expected, extent, extent_entry, geometry, open, reopen,
     sliver, upload, write,
 };

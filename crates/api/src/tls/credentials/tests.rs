@@ -11,10 +11,10 @@ use super::super::TLS_FILES;
 use super::*;
 use crate::client::NodeClient;
 use crate::error::ApiError;
-use crate::fixture::{Answer, Ca, Running, env, loopback, peer};
 use crate::messages::Chain;
 use crate::role::Role;
 use crate::server::{Limits, Security};
+use crate::tests::fixture::{Answer, Ca, Running, env, loopback, peer};
 use crate::transport::TransportLimits;
 
 /// The real clock, and what was added to it.

@@ -8,7 +8,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{body, content, four, wish};
 use crate::budget::Budget;
-use crate::fixture::{Cast, Fleet, Mode, release_of};
+use crate::tests::fixture::{Cast, Fleet, Mode, release_of};
 use crate::write::WriteError;
 use crate::{Client, ReadCheck, Resolution};
 

@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
-use super::super::fixture::{assert_restricted, nodes, scope};
 use super::*;
+use crate::children::tests::fixture::{assert_restricted, nodes, scope};
 
 fn config_hash(fields: &Value, nodes: Vec<NodeAddress>) -> String {
     let scope = scope(fields);

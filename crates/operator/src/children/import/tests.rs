@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::super::fixture::{assert_restricted, blob, scope};
 use super::*;
+use crate::children::tests::fixture::{assert_restricted, blob, scope};
 
 #[test]
 fn it_runs_beside_the_blob_and_goes_with_it() {

@@ -4,8 +4,8 @@ use floe_crd::labels;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::json;
 
-use super::super::fixture::scope;
 use super::*;
+use crate::children::tests::fixture::scope;
 
 /// A pod as policies see it.
 struct Pod {

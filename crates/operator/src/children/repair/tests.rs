@@ -1,7 +1,7 @@
 use serde_json::json;
 
-use super::super::fixture::{assert_restricted, scope, volume};
 use super::*;
+use crate::children::tests::fixture::{assert_restricted, scope, volume};
 
 #[test]
 fn the_same_deficit_is_the_same_job() {

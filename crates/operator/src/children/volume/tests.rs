@@ -1,8 +1,8 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Value, json};
 
-use super::super::fixture::{OWN_LABELS, assert_restricted, scope, volume};
 use super::*;
+use crate::children::tests::fixture::{OWN_LABELS, assert_restricted, scope, volume};
 
 fn template(fields: &Value, volume: &Volume) -> PodTemplateSpec {
     stateful_set(&scope(fields), volume).spec.template

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use serde_json::{from_value, json};
 
-use super::super::fixture::{World, node, storage_node};
 use super::*;
+use crate::committee::tests::fixture::{World, node, storage_node};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()

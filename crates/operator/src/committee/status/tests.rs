@@ -3,8 +3,8 @@ use std::time::Duration;
 use floe_model::{Incarnation, ShardIndex};
 use floe_plan::succession::LostVolume;
 
-use super::super::fixture::{World, committee_spec, node};
 use super::*;
+use crate::committee::tests::fixture::{World, committee_spec, node};
 
 fn at(second: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + second).unwrap()

@@ -5,7 +5,7 @@ use floe_model::BlobId;
 
 use super::*;
 use crate::custody::{AcknowledgeFacts, Acknowledgement, Refusal, Standing, acknowledge};
-use crate::fixture::{NOW, certificate, claim};
+use crate::tests::fixture::{NOW, certificate, claim};
 
 /// What one volume has stored.
 #[derive(Clone)]

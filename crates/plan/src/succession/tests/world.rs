@@ -6,7 +6,7 @@ use floe_model::keys::NodeSignature;
 use floe_model::{CommitProof, Geometry, Member, SignedRecord};
 
 use super::super::*;
-use crate::fixture::{four, key, member, node, signed};
+use crate::tests::fixture::{four, key, member, node, signed};
 
 pub(super) struct World {
     tree: EpochTree,

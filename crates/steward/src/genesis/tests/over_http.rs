@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::*;
-use crate::fixture::fake_node::FakeFleet;
 use crate::record_log::FileRecordLog;
+use crate::tests::fixture::fake_node::FakeFleet;
 
 struct World {
     fleet: FakeFleet,

@@ -7,10 +7,10 @@ use floe_steward::start_files::NodeAddress;
 use k8s_openapi::api::core::v1::PodSpec;
 use serde_json::{Value, json};
 
-use super::{CommitteeScope, Volume};
+use crate::children::{CommitteeScope, Volume};
 
 /// With these fields of its spec beside the two that must be given.
-pub(super) fn scope(fields: &Value) -> CommitteeScope {
+pub(crate) fn scope(fields: &Value) -> CommitteeScope {
     let mut spec = json!({"replicas": 4, "storage": {"size": "1Gi"}});
     let written = fields.as_object().unwrap().clone();
     spec.as_object_mut().unwrap().extend(written);
@@ -27,7 +27,7 @@ pub(super) fn scope(fields: &Value) -> CommitteeScope {
     }
 }
 
-pub(super) fn volume() -> Volume {
+pub(crate) fn volume() -> Volume {
     Volume {
         node: "main-0".parse().unwrap(),
         incarnation: Incarnation(1),
@@ -39,7 +39,7 @@ pub(super) fn volume() -> Volume {
     }
 }
 
-pub(super) fn nodes() -> Vec<NodeAddress> {
+pub(crate) fn nodes() -> Vec<NodeAddress> {
     vec![NodeAddress {
         node: "main-0".parse().unwrap(),
         incarnation: Incarnation(1),
@@ -47,7 +47,7 @@ pub(super) fn nodes() -> Vec<NodeAddress> {
     }]
 }
 
-pub(super) fn blob() -> Blob {
+pub(crate) fn blob() -> Blob {
     serde_json::from_value(json!({
         "apiVersion": "floe.dev/v1alpha1",
         "kind": "Blob",
@@ -58,7 +58,7 @@ pub(super) fn blob() -> Blob {
 }
 
 /// What pod security `restricted` asks, and what every pod of ours keeps beside it.
-pub(super) fn assert_restricted(spec: &PodSpec, with_token: bool) {
+pub(crate) fn assert_restricted(spec: &PodSpec, with_token: bool) {
     let pod = spec.security_context.as_ref().unwrap();
     assert_eq!(pod.run_as_non_root, Some(true));
     assert_eq!(pod.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
@@ -76,5 +76,5 @@ pub(super) fn assert_restricted(spec: &PodSpec, with_token: bool) {
 }
 
 /// The labels that the operator and its selectors rely on.
-pub(super) const OWN_LABELS: [&str; 5] =
+pub(crate) const OWN_LABELS: [&str; 5] =
     [labels::NAME, labels::MANAGED_BY, labels::COMPONENT, labels::INSTANCE, labels::COMMITTEE];

@@ -18,18 +18,18 @@ use k8s_openapi::api::core::v1::Node;
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{from_value, json};
 
-use super::observed::Observed;
-use super::places::Terms;
-use super::plan::Plan;
-use super::view::Scene;
+use crate::committee::observed::Observed;
+use crate::committee::places::Terms;
+use crate::committee::plan::Plan;
+use crate::committee::view::Scene;
 use crate::disruption::Limits;
 
 /// n = 10, f = 3, volumes of 1 GiB.
-pub(super) fn committee_spec(replicas: u16) -> CommitteeSpec {
+pub(crate) fn committee_spec(replicas: u16) -> CommitteeSpec {
     from_value(json!({"replicas": replicas, "storage": {"size": "1Gi"}})).unwrap()
 }
 
-pub(super) fn storage_node(name: &str) -> StorageNode {
+pub(crate) fn storage_node(name: &str) -> StorageNode {
     from_value(json!({
         "apiVersion": "floe.dev/v1alpha1",
         "kind": "StorageNode",
@@ -39,7 +39,7 @@ pub(super) fn storage_node(name: &str) -> StorageNode {
     .unwrap()
 }
 
-pub(super) fn kubernetes_node(name: &str, zone: &str, is_ready: bool) -> Node {
+pub(crate) fn kubernetes_node(name: &str, zone: &str, is_ready: bool) -> Node {
     from_value(json!({
         "metadata": {"name": name, "labels": {"topology.kubernetes.io/zone": zone}},
         "spec": {},
@@ -49,7 +49,7 @@ pub(super) fn kubernetes_node(name: &str, zone: &str, is_ready: bool) -> Node {
 }
 
 /// A volume with its claim and its pod.
-pub(super) fn observed_volume(
+pub(crate) fn observed_volume(
     observed: &mut Observed,
     node: &str,
     incarnation: u32,
@@ -68,7 +68,7 @@ pub(super) fn observed_volume(
 }
 
 /// A node that serves and owes nothing.
-pub(super) fn report(node: &str, incarnation: u32) -> NodeReport {
+pub(crate) fn report(node: &str, incarnation: u32) -> NodeReport {
     NodeReport {
         committee: CommitteeId([1; 16]),
         node: node.parse().unwrap(),
@@ -96,15 +96,15 @@ pub(super) fn report(node: &str, incarnation: u32) -> NodeReport {
 
 /// A Committee of four, n = 10: `main-0` and `main-1` with three shards, the others with two, each on
 /// a host and in a zone of its own; all serve.
-pub(super) struct World {
-    pub(super) observed: Observed,
-    pub(super) plan: Plan,
-    pub(super) pass: Pass,
-    pub(super) topology: Topology,
+pub(crate) struct World {
+    pub(crate) observed: Observed,
+    pub(crate) plan: Plan,
+    pub(crate) pass: Pass,
+    pub(crate) topology: Topology,
 }
 
 impl World {
-    pub(super) fn healthy() -> Self {
+    pub(crate) fn healthy() -> Self {
         let mut observed = Observed::default();
         let mut plan = Plan::default();
         let mut standings = BTreeMap::new();
@@ -133,7 +133,7 @@ impl World {
         Self { observed, plan, pass, topology: Topology::default() }
     }
 
-    pub(super) fn scene(&self, now: Timestamp) -> Scene<'_> {
+    pub(crate) fn scene(&self, now: Timestamp) -> Scene<'_> {
         Scene {
             plan: &self.plan,
             observed: &self.observed,
@@ -146,13 +146,13 @@ impl World {
     }
 
     /// A node is silent, and its volume stands so.
-    pub(super) fn silence(&mut self, at: usize, standing: Standing) {
+    pub(crate) fn silence(&mut self, at: usize, standing: Standing) {
         self.pass.reports.remove(&node(at));
         self.pass.standings.insert((node(at), Incarnation(0)), standing);
     }
 
     /// The record names the next volume of a node, which has still to be filled.
-    pub(super) fn replace(&mut self, at: usize, owed: u64, held: u64) {
+    pub(crate) fn replace(&mut self, at: usize, owed: u64, held: u64) {
         let name = node(at);
         let host = format!("worker-{at}");
         observed_volume(&mut self.observed, name.as_str(), 1, Some(&host));
@@ -176,7 +176,7 @@ impl World {
     }
 }
 
-pub(super) fn node(at: usize) -> NodeName {
+pub(crate) fn node(at: usize) -> NodeName {
     format!("main-{at}").parse().unwrap()
 }
 

@@ -1,0 +1,3 @@
+//! What the tests of this controller share.
+
+pub(crate) mod fixture;
