@@ -99,10 +99,7 @@ impl Stage {
             futures::join!(ApiServer::start(&scene), Committee::start(test, 4, 4))
         });
         let kubectl = server.kubectl();
-        for definition in floe_crd::definitions() {
-            kubectl.apply(&serde_json::to_string(&definition).unwrap()).unwrap();
-        }
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+        kubectl.install_kinds();
         kubectl.apply(RIGHTS).unwrap();
         let ca = scene.dir().join("ca.pem");
         let gateway = runtime.block_on(start(&server, &committee, &ca));

@@ -46,10 +46,7 @@ impl Stage {
         let scene = Scene::new(test);
         let server = runtime.block_on(ApiServer::start(&scene));
         let kubectl = server.kubectl();
-        for definition in floe_crd::definitions() {
-            kubectl.apply(&serde_json::to_string(&definition).unwrap()).unwrap();
-        }
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+        kubectl.install_kinds();
         kubectl.apply(NAMESPACES).unwrap();
         let plugin = scene.dir().join("kubectl-floe");
         std::os::unix::fs::symlink(floe_binary(), &plugin).unwrap();

@@ -62,6 +62,15 @@ impl Kubectl {
         output(&mut self.command(&words), Some(documents))
     }
 
+    /// Floe's kinds, as they are now, until the API server serves them.
+    pub fn install_kinds(&self) {
+        for definition in floe_crd::definitions() {
+            let document = serde_json::to_string(&definition).unwrap();
+            self.apply(&document).unwrap_or_else(|failed| panic!("{failed}"));
+        }
+        self.run(&["wait", "--for=condition=Established", "crd", "--all", "--timeout=60s"]);
+    }
+
     /// The command, for what is not to be waited for.
     pub fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(program("kubectl"));

@@ -50,10 +50,7 @@ impl Shop {
         let scene = Scene::new(test);
         let api_server = ApiServer::start(&scene).await;
         let kubectl = api_server.kubectl();
-        for crd in floe_crd::definitions() {
-            kubectl.apply(&serde_json::to_string(&crd).unwrap()).unwrap();
-        }
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all"]);
+        kubectl.install_kinds();
         kubectl.run(&["create", "namespace", "floe"]);
         kubectl.run(&["create", "namespace", "shop"]);
         kubectl.apply(MAIN).unwrap();

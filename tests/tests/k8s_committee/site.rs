@@ -51,10 +51,7 @@ impl Site {
         let mut api_server = ApiServer::start(&scene).await;
         let kubectl = api_server.kubectl();
         api_server.start_controllers(&scene, &CONTROLLERS);
-        for crd in floe_crd::definitions() {
-            kubectl.apply(&serde_json::to_string(&crd).unwrap()).unwrap();
-        }
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all"]);
+        kubectl.install_kinds();
         for namespace in [NAMESPACE, "shop", "floe-system"] {
             kubectl.run(&["create", "namespace", namespace]);
             let account = ["-n", namespace, "wait", "--for=create", "sa/default", "--timeout=60s"];

@@ -56,10 +56,7 @@ impl Stage {
         let mut server = ApiServer::start(&scene).await;
         server.start_controllers(&scene, &CONTROLLERS);
         let kubectl = server.kubectl();
-        for definition in floe_crd::definitions() {
-            kubectl.apply(&serde_json::to_string(&definition).unwrap()).unwrap();
-        }
-        kubectl.run(&["wait", "--for=condition=Established", "crd", "--all"]);
+        kubectl.install_kinds();
         let client = server.client().await;
         let kubeconfig = Kubeconfig::read_from(server.kubeconfig()).unwrap();
         let options = KubeConfigOptions::default();
